@@ -1,0 +1,138 @@
+# berth: build, try, check, test, install. `make help` lists the targets.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := bin/berth
+
+VERSION := 0.1.0
+COMMIT  := $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+GO      ?= go
+TAGS    := netgo osusergo
+LDFLAGS := -s -w -extldflags "-static" -X berth/cli.version=$(VERSION) -X berth/cli.commit=$(COMMIT)
+
+# The executor: one compiler call over all of its files, so that the linker drops what is not called.
+# musl makes it small; glibc's headers stand last in line, for the kernel's own (linux/*.h) that musl does not bring.
+EXECUTOR_SRC    := $(wildcard nsenter/executor/*.c)
+EXECUTOR_HDR    := $(wildcard nsenter/executor/*.h)
+EXECUTOR_CC      = $(shell command -v musl-gcc || echo cc)
+EXECUTOR_CFLAGS  = -std=gnu11 -Os -Wall -Wextra -Werror -Wswitch-enum -Wvla -Wstrict-prototypes -Wmissing-prototypes \
+	-ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+	-fstack-protector-strong -fstack-clash-protection $(EXECUTOR_CFLAGS_$(shell uname -m)) -D_GNU_SOURCE \
+	-idirafter /usr/include -idirafter /usr/include/$(shell cc -print-multiarch)
+EXECUTOR_CFLAGS_x86_64  := -fcf-protection
+EXECUTOR_CFLAGS_aarch64 := -mbranch-protection=standard
+EXECUTOR_LDFLAGS := -static -s -Wl,--gc-sections,-z,noexecstack,-z,relro,-z,now,--build-id=none
+
+# Packages whose tests need neither root nor the built binary. What is under tests/ drives whole programs,
+# save the table of imports and the counter of results, which are ordinary unit tests.
+UNIT_PACKAGES = $(shell $(GO) list ./... | grep -v '/tests/') ./tests/imports ./tests/tally
+
+# What `make test` runs after the build, the checks and the fuzzing, in this order. A folder under tests/ adds its
+# own by a suite.mk: `TEST_SUITES += test-NAME`, the target itself, and its rows in scripts/deps. The target hands
+# `go test -json` (or a file in that form) to tests/tally under its name, so that it is counted.
+TEST_SUITES := test-integration
+RESULTS     := build/results
+
+include $(sort $(wildcard tests/*/suite.mk))
+
+##@ Build
+
+.PHONY: bin/berth
+bin/berth: nsenter/bin/executor ## the program: one static binary, the executor inside (also plain `make`)
+	CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" -ldflags '$(LDFLAGS)' -o $@ .
+
+nsenter/bin/executor: $(EXECUTOR_SRC) $(EXECUTOR_HDR) Makefile | deps-build
+	$(EXECUTOR_CC) $(EXECUTOR_CFLAGS) $(EXECUTOR_LDFLAGS) -o $@ $(EXECUTOR_SRC)
+
+.PHONY: generate
+generate: ## write again what is generated and committed (the executor's header)
+	$(GO) generate ./...
+
+.PHONY: install
+install: bin/berth ## into $(DESTDIR)$(PREFIX)/bin
+	install -D -m 0755 bin/berth $(DESTDIR)$(PREFIX)/bin/berth
+
+.PHONY: clean
+clean: ## remove what make built (not what it installed)
+	rm -rf bin build nsenter/bin/executor
+
+##@ Try
+
+.PHONY: run
+run: deps-run bin/berth ## a first container: makes a bundle and shows what is inside
+	scripts/first-run
+
+##@ Test
+
+.PHONY: test
+test: ## everything, dependencies first: build, checks, unit tests, fuzzing, and all suites
+	scripts/deps build check integration
+	$(MAKE) bin/berth
+	$(MAKE) check
+	$(MAKE) fuzz
+	rm -rf $(RESULTS)
+	$(MAKE) --keep-going $(TEST_SUITES) || failed=1; \
+	$(GO) run ./tests/tally -total $(RESULTS) && [ -z "$${failed-}" ]
+
+.PHONY: test-integration
+test-integration: deps-integration bin/berth ## the integration suite (as root), of $$OCI_RUNTIME or bin/berth
+	$(call suite,integration,-timeout 20m -parallel 4 ./tests/integration)
+
+# $(call suite,NAME,ARGUMENTS of go test): runs it uncached, keeps its results and prints failures, skips, counts.
+suite = @mkdir -p $(RESULTS); \
+	echo "suite $(1): $${OCI_RUNTIME:-bin/berth}"; \
+	$(GO) test -count 1 -json $(2) | $(GO) run ./tests/tally -suite $(1) -results $(RESULTS)
+
+.PHONY: fuzz
+fuzz: deps-build ## every fuzz target, FUZZTIME each (default 10s)
+	scripts/fuzz $(FUZZTIME)
+
+FUZZTIME ?= 10s
+
+##@ Check (no root needed, under a minute)
+
+.PHONY: check
+check: deps-check nsenter/bin/executor check-format check-go check-c check-unit ## all of these
+
+.PHONY: check-format
+check-format: ## gofmt and clang-format change nothing
+	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
+	[ -z "$$unformatted" ] || { echo "not as gofmt writes it (run gofmt -w):" $$unformatted; exit 1; }
+	@files=$$(git ls-files --cached --others --exclude-standard '*.c' '*.h'); \
+	[ -z "$$files" ] || clang-format --dry-run -Werror $$files
+
+.PHONY: check-go
+check-go: build/staticcheck ## go vet, staticcheck (its version is pinned in scripts/lint)
+	$(GO) vet -tags "$(TAGS)" ./...
+	build/staticcheck -tags "$(TAGS)" ./...
+
+build/staticcheck: scripts/lint/go.mod scripts/lint/go.sum | deps-build
+	$(GO) build -C scripts/lint -o ../../build/staticcheck honnef.co/go/tools/cmd/staticcheck
+
+.PHONY: check-c
+check-c: | deps-build ## the executor compiles with each compiler that is here, every warning an error
+	@for cc in musl-gcc gcc clang; do \
+		command -v $$cc >/dev/null && [ -n "$(EXECUTOR_SRC)" ] || continue; \
+		echo "$$cc -fsyntax-only nsenter/executor/*.c"; \
+		$$cc $(EXECUTOR_CFLAGS) -fsyntax-only $(EXECUTOR_SRC); \
+	done
+
+.PHONY: check-unit
+check-unit: | deps-build ## unit and golden tests, the table of imports, the generated header
+	$(GO) test -tags "$(TAGS)" $(UNIT_PACKAGES)
+
+##@ More
+
+# deps-GROUP installs what a group of targets needs; quick when it is all there.
+.PHONY: deps-build deps-run deps-check deps-integration
+deps-build deps-run deps-check deps-integration: deps-%:
+	@scripts/deps build $*
+
+.PHONY: help
+help: ## this list
+	@awk '/^##@ / { print "\n" substr($$0, 5) } \
+		/^[a-z\/-]+:.*## / { name = $$1; sub(/:.*/, "", name); sub(/.*## /, ""); printf "  %-18s %s\n", name, $$0 }' $(MAKEFILE_LIST) | sed 's/\$$\$$/$$/g'
