@@ -1,0 +1,228 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// container is a bundle, an id and a state folder of the test's own, and the calls on them.
+type container struct {
+	t         *testing.T
+	id        string
+	bundle    string // folder with config.json
+	rootfs    string // folder, that the bundle's root.path names
+	stateRoot string // --root
+	created   *running
+}
+
+var lastID atomic.Int64
+
+// newContainer makes a bundle from the base configuration and the options, with a rootfs of busybox. At the test's
+// end the container is deleted by force, nothing may bear its id then, and its files go.
+func newContainer(t *testing.T, options ...option) *container {
+	t.Helper()
+	needsRoot(t)
+	c := newBundle(t)
+	spec := baseSpec(c.id)
+	for _, o := range options {
+		o(spec)
+	}
+	c.writeConfig(spec)
+	return c
+}
+
+// newContainerOf makes a bundle whose config.json is the given file, byte for byte.
+func newContainerOf(t *testing.T, configFile string) *container {
+	t.Helper()
+	needsRoot(t)
+	c := newBundle(t)
+	text, err := os.ReadFile(configFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.writeConfigText(string(text))
+	return c
+}
+
+// newBundle makes the folders, without a config.json, and sees to their end.
+func newBundle(t *testing.T) *container {
+	t.Helper()
+	id := fmt.Sprintf("%s-%d", host.token, lastID.Add(1))
+	folder := filepath.Join(host.scratch, id)
+	c := &container{
+		t: t, id: id,
+		bundle:    filepath.Join(folder, "bundle"),
+		rootfs:    filepath.Join(folder, "bundle", "rootfs"),
+		stateRoot: filepath.Join(folder, "state"),
+	}
+	t.Cleanup(func() { removeAll(t, folder) })
+	makeRootfs(t, c.rootfs)
+	t.Cleanup(func() {
+		t.Helper()
+		if r := c.oci("delete", "--force", c.id); r.code != 0 {
+			t.Errorf("delete --force at the test's end: %s", r.stderr)
+		}
+		if left := namedLeftovers(c.id, c.stateRoot); len(left) > 0 {
+			t.Errorf("left by the container after delete --force:\n%s", strings.Join(left, "\n"))
+		}
+	})
+	return c
+}
+
+// removeAll removes a folder, but first unmounts what a runtime may have left mounted below: the folder's removal
+// must never go on into a host folder that was bound there.
+func removeAll(t *testing.T, folder string) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Errorf("%s is kept: %v", folder, err)
+		return
+	}
+	mounts := parseMountinfo(string(text))
+	for i := len(mounts) - 1; i >= 0; i-- {
+		if strings.HasPrefix(mounts[i].target, folder+"/") {
+			if err := unix.Unmount(mounts[i].target, unix.MNT_DETACH); err != nil {
+				t.Errorf("%s is kept: unmount %s: %v", folder, mounts[i].target, err)
+				return
+			}
+		}
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Errorf("remove the test's files: %v", err)
+	}
+}
+
+func (c *container) writeConfig(spec *specs.Spec) {
+	c.t.Helper()
+	text, err := json.MarshalIndent(spec, "", "\t")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.writeConfigText(string(text))
+}
+
+func (c *container) writeConfigText(text string) {
+	c.t.Helper()
+	if err := os.WriteFile(filepath.Join(c.bundle, "config.json"), []byte(text), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// oci calls the runtime with the container's --root.
+func (c *container) oci(args ...string) result {
+	c.t.Helper()
+	return oci(c.t, c.args(args...)...)
+}
+
+func (c *container) args(args ...string) []string {
+	return append([]string{"--root", c.stateRoot}, args...)
+}
+
+// run is `run` in the foreground, of this bundle and id, flags before them.
+func (c *container) run(flags ...string) result {
+	c.t.Helper()
+	return c.oci(c.command("run", flags)...)
+}
+
+// command gives the arguments of create or run for this bundle and id.
+func (c *container) command(name string, flags []string) []string {
+	return append(append([]string{name, "--bundle", c.bundle}, flags...), c.id)
+}
+
+// create is `create`; what the container's process writes can be read by output.
+func (c *container) create(flags ...string) result {
+	c.t.Helper()
+	c.created = call{}.start(c.t, c.args(c.command("create", flags)...)...)
+	return c.created.wait(c.t)
+}
+
+// output is what the process of a created container has written so far.
+func (c *container) output() string {
+	c.t.Helper()
+	return contents(c.t, c.created.stdout)
+}
+
+func (c *container) start() result {
+	c.t.Helper()
+	return c.oci("start", c.id)
+}
+
+func (c *container) kill(signal string) result {
+	c.t.Helper()
+	return c.oci("kill", c.id, signal)
+}
+
+func (c *container) delete(flags ...string) result {
+	c.t.Helper()
+	return c.oci(append(append([]string{"delete"}, flags...), c.id)...)
+}
+
+// state is what `state` prints. The fields of the runtime-spec, and those that runc adds.
+type state struct {
+	OCIVersion  string            `json:"ociVersion"`
+	ID          string            `json:"id"`
+	Pid         int               `json:"pid"`
+	Status      string            `json:"status"`
+	Bundle      string            `json:"bundle"`
+	Rootfs      string            `json:"rootfs"`
+	Created     time.Time         `json:"created"`
+	Annotations map[string]string `json:"annotations"`
+	Owner       string            `json:"owner"`
+}
+
+func (c *container) state() state {
+	c.t.Helper()
+	var s state
+	r := c.oci("state", c.id).ok(c.t)
+	if err := json.Unmarshal([]byte(r.stdout), &s); err != nil {
+		c.t.Fatalf("state's output: %v\n%s", err, r.stdout)
+	}
+	return s
+}
+
+// waitStatus waits until the container has the status, and gives its state then.
+func (c *container) waitStatus(status string) state {
+	c.t.Helper()
+	deadline := time.Now().Add(commandTimeout / 4)
+	for {
+		s := c.state()
+		if s.Status == status {
+			return s
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("container is %s, and was to be %s", s.Status, status)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// waitFor polls until done says so, and fails the test when it never does.
+func waitFor(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(commandTimeout / 4)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// startSleeping creates and starts a container whose process (a script that ends with "echo ready" and a sleep)
+// has come to its "ready" line.
+func (c *container) startSleeping(flags ...string) state {
+	c.t.Helper()
+	c.create(flags...).ok(c.t)
+	c.start().ok(c.t)
+	waitFor(c.t, "the container's script says ready", func() bool { return strings.Contains(c.output(), "ready\n") })
+	return c.state()
+}

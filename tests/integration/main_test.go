@@ -1,0 +1,166 @@
+// Package integration drives an OCI runtime as its users do: by its command line, on bundles in the file system.
+//
+// The runtime is bin/berth, or the program that OCI_RUNTIME names: the tests are meant to pass with Debian's runc
+// too, save those that call a command that only berth has, or a feature that the reference is too old for (see
+// berthOnly and newerThanReference). They need root.
+//
+// The test process first moves into a mount namespace of its own, so that whatever a runtime under test leaves
+// mounted never reaches the host; there everything is shared, as on a host that systemd has set up, so that a mount
+// which escapes a container is seen. With BERTH_TEST_CGROUPS=v1 or v2 that namespace shows just the one kind of
+// cgroup hierarchy. The process is also a subreaper: any process that a runtime leaves behind ends up as its child,
+// where the leak check finds it (see leaks_test.go).
+//
+// With BERTH_TEST_ALONE=1, or CI set, the tests take the machine to be theirs and compare the whole host before and
+// after; otherwise they look at what bears their name, so that other work on the machine does not disturb them.
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// host is what the tests found out once about the machine and the runtime; read only after TestMain.
+var host struct {
+	runtime string // absolute path of the runtime under test
+	name    string // its name as its --version says: berth, runc, crun
+	version string
+	skipAll string // why no test can run; empty when they can
+	scratch string // folder that holds all files of the run
+	token   string // part of every name that the tests give, so that what is theirs can be told
+	alone   bool   // nothing else runs on this machine
+	cgroups layout
+}
+
+// inOwnNamespace marks the second start of the test process.
+const inOwnNamespace = "BERTH_TEST_IN_NAMESPACE"
+
+func TestMain(m *testing.M) {
+	if os.Geteuid() != 0 {
+		host.skipAll = "needs root"
+		os.Exit(m.Run())
+	}
+	if os.Getenv(inOwnNamespace) == "" {
+		os.Exit(againInOwnNamespace())
+	}
+	os.Unsetenv(inOwnNamespace)
+	code, err := runTests(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "integration:", err)
+	}
+	os.Exit(code)
+}
+
+// againInOwnNamespace runs this program once more in a new mount namespace and returns its exit code.
+func againInOwnNamespace() int {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inOwnNamespace+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, "integration: cannot start in a mount namespace of its own:", err)
+		return 1
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// runTests prepares the namespace, runs all tests and looks for what they left on the host.
+func runTests(m *testing.M) (code int, err error) {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
+		return 1, fmt.Errorf("make / shared: %w", err)
+	}
+	if err := showCgroups(os.Getenv("BERTH_TEST_CGROUPS")); err != nil {
+		return 1, err
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return 1, fmt.Errorf("become a subreaper: %w", err)
+	}
+	if host.cgroups, err = detectLayout(); err != nil {
+		return 1, err
+	}
+	host.alone = os.Getenv("CI") != "" || os.Getenv("BERTH_TEST_ALONE") != ""
+	host.token = fmt.Sprintf("berth-test-%d", os.Getpid())
+	if host.scratch, err = os.MkdirTemp("", host.token+"-"); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(host.scratch)
+	// An unprivileged process in a container must be able to pass through to the rootfs.
+	if err := os.Chmod(host.scratch, 0o755); err != nil {
+		return 1, err
+	}
+	if err := findRuntime(); err != nil {
+		return 1, err
+	}
+	stop := startReaper()
+	defer stop()
+
+	before := takeSnapshot()
+	defer sweep()
+	code = m.Run()
+	if left := before.newSince(); len(left) > 0 {
+		return 1, fmt.Errorf("the whole run left on the host:\n%s", strings.Join(left, "\n"))
+	}
+	return code, nil
+}
+
+// findRuntime sets the runtime under test, its name and version.
+func findRuntime() error {
+	path := os.Getenv("OCI_RUNTIME")
+	if path == "" {
+		path = "../../bin/berth"
+	}
+	path, err := exec.LookPath(path)
+	if err != nil {
+		return fmt.Errorf("the runtime under test (run make, or set OCI_RUNTIME to one): %w", err)
+	}
+	if host.runtime, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	out, err := exec.Command(host.runtime, "--version").Output()
+	if err != nil {
+		return fmt.Errorf("%s --version: %w", host.runtime, err)
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	name, version, ok := strings.Cut(first, " version ")
+	if !ok {
+		return fmt.Errorf("%s --version begins with %q, not with NAME version X", host.runtime, first)
+	}
+	host.name, host.version = name, version
+	return nil
+}
+
+// needsRoot skips the test where the suite cannot run. Every test begins with it, most through newContainer.
+func needsRoot(t *testing.T) {
+	t.Helper()
+	if host.skipAll != "" {
+		t.Skip(host.skipAll)
+	}
+}
+
+// isBerth tells whether berth's own words may be expected, of an error for one.
+func isBerth() bool { return host.name == "berth" }
+
+// berthOnly skips the test under another runtime: what says which command or promise is berth's alone.
+func berthOnly(t *testing.T, what string) {
+	t.Helper()
+	needsRoot(t)
+	if !isBerth() {
+		t.Skipf("berth only: %s", what)
+	}
+}
+
+// newerThanReference skips the test under a runtime other than berth that lacks the feature: Debian 12's runc
+// (1.1.5) and crun (1.8.1) are older than runtime-spec 1.1. what says what they lack.
+func newerThanReference(t *testing.T, what string) {
+	t.Helper()
+	needsRoot(t)
+	if !isBerth() {
+		t.Skipf("%s %s lacks it: %s", host.name, host.version, what)
+	}
+}

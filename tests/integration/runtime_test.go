@@ -1,0 +1,266 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// commandTimeout ends any one call of the runtime; nothing here takes a tenth of it.
+const commandTimeout = 60 * time.Second
+
+// result is the outcome of one call of the runtime.
+type result struct {
+	args           []string
+	stdout, stderr string
+	code           int // exit code; 128 + N when a signal ended it, as a shell has it
+}
+
+// call is a call of the runtime that is about to be made.
+type call struct {
+	stdin      io.Reader
+	stdout     *os.File // in place of collecting what goes to stdout and stderr, a terminal for one
+	dir        string   // working directory; "" for the tests' own
+	env        []string // beside the tests' own environment
+	extraFiles []*os.File
+	attr       *syscall.SysProcAttr
+}
+
+// oci runs the runtime with args and collects what it prints. A runtime that hangs fails the test with a list of the
+// processes that were there.
+func oci(t *testing.T, args ...string) result {
+	t.Helper()
+	return call{}.run(t, args...)
+}
+
+func (c call) run(t *testing.T, args ...string) result {
+	t.Helper()
+	return c.start(t, args...).wait(t)
+}
+
+// running is a call of the runtime under way. Its output goes to files without a name, not to pipes: a detached
+// container keeps them open for as long as it lives, and what it writes later can still be read.
+type running struct {
+	cmd            *exec.Cmd
+	args           []string
+	stdout, stderr *os.File
+	ctx            context.Context
+	cancel         context.CancelFunc
+}
+
+func (c call) start(t *testing.T, args ...string) *running {
+	t.Helper()
+	p := &running{args: args, stdout: memoryFile(t, "stdout"), stderr: memoryFile(t, "stderr")}
+	p.ctx, p.cancel = context.WithTimeout(context.Background(), commandTimeout)
+	p.cmd = exec.CommandContext(p.ctx, host.runtime, args...)
+	p.cmd.Stdin, p.cmd.Dir, p.cmd.ExtraFiles = c.stdin, c.dir, c.extraFiles
+	p.cmd.SysProcAttr = c.attr
+	p.cmd.Env = append(os.Environ(), c.env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	if c.stdout != nil {
+		p.cmd.Stdout, p.cmd.Stderr = c.stdout, c.stdout
+	}
+	if err := children.start(p.cmd); err != nil {
+		t.Fatalf("%s: %v", host.runtime, err)
+	}
+	return p
+}
+
+// memoryFile makes an anonymous file that goes away with the test.
+func memoryFile(t *testing.T, name string) *os.File {
+	t.Helper()
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatalf("memfd_create: %v", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// contents reads what was written to a file so far, without moving the place that its writers are at.
+func contents(t *testing.T, f *os.File) string {
+	t.Helper()
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<30))
+	if err != nil {
+		t.Fatalf("read %s: %v", f.Name(), err)
+	}
+	return string(text)
+}
+
+func (p *running) wait(t *testing.T) result {
+	t.Helper()
+	err := p.cmd.Wait()
+	children.ended(p.cmd)
+	if p.ctx.Err() != nil {
+		var list []string
+		for _, d := range descendants() {
+			list = append(list, d.String())
+		}
+		t.Errorf("%s %s: no end after %s; processes: %s",
+			host.name, strings.Join(p.args, " "), commandTimeout, strings.Join(list, ", "))
+	}
+	p.cancel()
+	if err != nil && p.cmd.ProcessState == nil {
+		t.Fatalf("%s: %v", host.runtime, err)
+	}
+	return result{
+		args: p.args, code: exitCode(p.cmd.ProcessState),
+		stdout: contents(t, p.stdout), stderr: contents(t, p.stderr),
+	}
+}
+
+func exitCode(state *os.ProcessState) int {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return state.ExitCode()
+}
+
+// ok fails the test at once unless the call succeeded; it returns the result, so that calls chain.
+func (r result) ok(t *testing.T) result {
+	t.Helper()
+	return r.exits(t, 0)
+}
+
+// exits fails the test at once unless the call had that exit code.
+func (r result) exits(t *testing.T, code int) result {
+	t.Helper()
+	if r.code != code {
+		t.Fatalf("%s %s: exit code %d, want %d\nstdout: %s\nstderr: %s",
+			host.name, strings.Join(r.args, " "), r.code, code, r.stdout, r.stderr)
+	}
+	return r
+}
+
+// children knows the processes that the tests started themselves, so that the reaper leaves those to their waiters.
+var children = childSet{cmds: map[int]bool{}, exits: map[int]int{}}
+
+type childSet struct {
+	mutex sync.Mutex
+	cmds  map[int]bool
+	exits map[int]int // of reaped orphans: pid → exit code
+}
+
+func (s *childSet) start(cmd *exec.Cmd) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	s.cmds[cmd.Process.Pid] = true
+	return nil
+}
+
+func (s *childSet) ended(cmd *exec.Cmd) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	delete(s.cmds, cmd.Process.Pid)
+}
+
+// outputOf runs a program other than the runtime (mount, umoci, …) and gives what it printed.
+func outputOf(name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := children.start(cmd); err != nil {
+		return "", err
+	}
+	err := cmd.Wait()
+	children.ended(cmd)
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out.String())
+	}
+	return out.String(), nil
+}
+
+// runProgram is outputOf for a test that cannot go on without it.
+func runProgram(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := outputOf(name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// reap waits for orphans that ended, as the shim of an engine does, and keeps their exit codes.
+func (s *childSet) reap() {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for _, p := range descendants() {
+		if p.state != 'Z' || p.ppid != os.Getpid() || s.cmds[p.pid] {
+			continue
+		}
+		var status unix.WaitStatus
+		if pid, err := unix.Wait4(p.pid, &status, unix.WNOHANG, nil); err != nil || pid != p.pid {
+			continue
+		}
+		code := status.ExitStatus()
+		if status.Signaled() {
+			code = 128 + int(status.Signal())
+		}
+		s.exits[p.pid] = code
+	}
+}
+
+// startReaper reaps orphans, whenever the kernel tells of a child that ended, until the returned function is called.
+func startReaper() func() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGCHLD)
+	done := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			case <-time.After(200 * time.Millisecond):
+				// A child that was skipped as a command of the tests may have been an orphan with a reused pid.
+			}
+			children.reap()
+		}
+	})
+	return func() { signal.Stop(signals); close(done); ended.Wait() }
+}
+
+// orphanExit waits for the container's process pid, which a detached runtime left to this process, and gives its
+// exit code.
+func orphanExit(t *testing.T, pid int) int {
+	t.Helper()
+	deadline := time.Now().Add(commandTimeout)
+	for time.Now().Before(deadline) {
+		children.mutex.Lock()
+		code, ok := children.exits[pid]
+		children.mutex.Unlock()
+		if ok {
+			return code
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatalf("process %d has not ended after %s", pid, commandTimeout)
+	return -1
+}
+
+// sendSignal signals a process and fails the test when it cannot.
+func sendSignal(t *testing.T, pid int, sig unix.Signal) {
+	t.Helper()
+	if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+		t.Fatalf("kill %d with %v: %v", pid, sig, err)
+	}
+}
