@@ -1,0 +1,17 @@
+package plan
+
+// The executor answers on one SOCK_SEQPACKET socket; a report is one packet.
+const (
+	ReportSize   = 528  // bytes of a report
+	ReportDetail = 512  // bytes of its detail, NUL-terminated
+	ReplySize    = 4112 // bytes of the largest answer
+	ReplyHead    = 16   // bytes before an answer's data
+	ReplyData    = 4096 // bytes of data in an answer
+)
+
+// What a report says.
+const (
+	ReportFailed = 1 // operation Step failed with Errno; the executor ends
+	ReportSync   = 2 // the executor waits at point Aux
+	ReportBad    = 3 // the plan itself is damaged; Detail says where
+)

@@ -1,0 +1,58 @@
+package nsenter
+
+import (
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"berth/libcontainer/plan"
+)
+
+// cause returns the error number's text, in words that engines know where
+// they look for some, and what to do about it where that is known.
+func (e *StepError) cause() string {
+	text := e.Errno.Error()
+	switch op := e.Op.(type) {
+	case plan.FindExec:
+		return execCause(op.Name, e.Errno, len(op.Candidates))
+	case plan.Execve:
+		switch e.Errno {
+		case unix.ENOEXEC:
+			return text + ": it is neither a program for this machine nor a script with #! in its first line"
+		case unix.ENOENT:
+			return text + ": its interpreter or dynamic loader is missing in the rootfs"
+		}
+	case plan.OpenTree:
+		if e.Errno == unix.ENOENT {
+			return text + ": make the source, or take the mount out"
+		}
+	case plan.Chdir:
+		if e.Errno == unix.ENOTDIR {
+			return text + ": name a folder"
+		}
+	case plan.Fsmount:
+		if e.Errno == unix.ENODEV {
+			return fmt.Sprintf("%s: this kernel knows no file system %q", text, op.Fstype)
+		}
+	case plan.PivotRoot:
+		if e.Errno == unix.EINVAL {
+			return text + ": where the host runs from an initramfs, use --no-pivot"
+		}
+	}
+	return text
+}
+
+// execCause words a program that was not found as moby and podman match it.
+func execCause(name string, errno syscall.Errno, candidates int) string {
+	quoted := fmt.Sprintf("exec: %q: ", name)
+	switch {
+	case errno == unix.ENOENT && candidates != 1:
+		return quoted + "executable file not found in $PATH"
+	case errno == unix.ENOENT:
+		return fmt.Sprintf("exec: %q: stat %s: no such file or directory", name, name)
+	case errno == unix.EISDIR:
+		return quoted + "is a directory: permission denied"
+	}
+	return quoted + errno.Error()
+}

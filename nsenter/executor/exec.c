@@ -1,0 +1,133 @@
+/* The end of the plan: find the program, wait for start, become it. */
+#include "executor.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The kernel puts this in front of a folder that the root cannot reach. */
+#define UNREACHABLE "(unreachable)"
+
+static int make_cwd(struct executor *x, const char *path)
+{
+	char part[PATH_MAX];
+	size_t n = strlen(path);
+
+	if (n >= sizeof(part))
+		return fail_with(x, ENAMETOOLONG, "mkdir %s", path);
+	memcpy(part, path, n + 1);
+	for (size_t i = 1; i <= n; i++) {
+		if (part[i] != '/' && part[i] != 0)
+			continue;
+		part[i] = 0;
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return fail(x, "mkdir %s", part);
+		if (i < n)
+			part[i] = '/';
+	}
+	return 0;
+}
+
+int op_chdir(struct executor *x, const struct op_chdir *op)
+{
+	const char *path = plan_str(x, op->path);
+	char cwd[PATH_MAX];
+	int r;
+
+	if (chdir(path) < 0) {
+		if (errno != ENOENT || !op->create)
+			return fail(x, "chdir %s", path);
+		r = make_cwd(x, path);
+		if (r < 0)
+			return r;
+		if (chdir(path) < 0)
+			return fail(x, "chdir %s", path);
+	}
+	if (!getcwd(cwd, sizeof(cwd)))
+		return fail(x, "getcwd");
+	if (cwd[0] != '/' || !strncmp(cwd, UNREACHABLE, strlen(UNREACHABLE)))
+		return fail_with(x, EPERM, "working folder %s lies outside the container", path);
+	return 0;
+}
+
+static int can_execute(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -1;
+	if (!S_ISREG(st.st_mode)) {
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EACCES;
+		return -1;
+	}
+	return sys_faccessat2(AT_FDCWD, path, X_OK, AT_EACCESS);
+}
+
+/* As execvp(3): a candidate that may not be executed beats one that is missing. */
+int op_find_exec(struct executor *x, const struct op_find_exec *op)
+{
+	int error = ENOENT;
+
+	for (uint32_t i = 0; i < op->candidates.count; i++) {
+		const char *path = plan_item(x, op->candidates, i);
+
+		if (can_execute(path) == 0) {
+			x->executable = path;
+			return 0;
+		}
+		if (errno != ENOENT && (error == ENOENT || errno == EACCES))
+			error = errno;
+		if (op->candidates.count > 1 && error == ENOTDIR)
+			error = ENOENT; /* a file where a folder of PATH should be */
+	}
+	return fail_with(x, error, "find %s", plan_str(x, op->name));
+}
+
+int op_wait_start(struct executor *x, const struct op_wait_start *op)
+{
+	int fifo = slot_fd(x, op->fifo), report = slot_fd(x, op->report);
+	char byte;
+	ssize_t n;
+
+	for (uint64_t s = 1; s < PLAN_SLOT_COUNT; s++)
+		if (s != op->fifo && s != op->report && s != PLAN_SLOT_SECCOMP)
+			slot_close(x, s);
+	if (x->socket >= 0)
+		close(x->socket);
+	x->socket = -1;
+	x->report_fd = report;
+	do
+		n = read(fifo, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		return fail(x, "wait for start");
+	slot_close(x, op->fifo);
+	return 0;
+}
+
+static const char **list_pointers(struct executor *x, struct ref_list list, const char *late)
+{
+	const char **all = x->pointers + x->pointers_used;
+
+	for (uint32_t i = 0; i < list.count; i++)
+		all[i] = plan_item(x, list, i);
+	if (late)
+		all[list.count++] = late;
+	all[list.count] = NULL;
+	x->pointers_used += list.count + 1;
+	return all;
+}
+
+int op_execve(struct executor *x, const struct op_execve *op)
+{
+	const char **argv = list_pointers(x, op->argv, NULL);
+	const char **envp = list_pointers(x, op->envp, op->late && x->late[0] ? x->late : NULL);
+
+	if (!x->executable)
+		return fail_with(x, ENOENT, "execve");
+	/* execve takes pointers to char that it does not write to. */
+	execve(x->executable, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)envp);
+	return fail(x, "execve %s", x->executable);
+}

@@ -1,0 +1,127 @@
+/* Who the container's process is and what it may do. */
+#include "executor.h"
+
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define CAPS 64
+
+int op_rlimit(struct executor *x, const struct op_rlimit *op)
+{
+	uint64_t limit[2] = {op->soft, op->hard};
+
+	if (syscall(SYS_prlimit64, 0, (int)op->resource, limit, NULL) < 0)
+		return fail(x, "prlimit");
+	return 0;
+}
+
+int op_umask(struct executor *x, const struct op_umask *op)
+{
+	(void)x;
+	umask((mode_t)op->mask);
+	return 0;
+}
+
+int op_no_new_privs(struct executor *x, const struct op_no_new_privs *op)
+{
+	(void)op;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return fail(x, "prctl PR_SET_NO_NEW_PRIVS");
+	return 0;
+}
+
+int op_bounding(struct executor *x, const struct op_bounding *op)
+{
+	for (unsigned cap = 0; cap < CAPS; cap++) {
+		int have;
+
+		if (op->keep & (1ull << cap))
+			continue;
+		have = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+		if (have < 0)
+			break; /* EINVAL: beyond the kernel's last capability */
+		if (have && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return fail(x, "prctl PR_CAPBSET_DROP %u", cap);
+	}
+	return 0;
+}
+
+int op_setgroups(struct executor *x, const struct op_setgroups *op)
+{
+	if (syscall(SYS_setgroups, op->gids.len / sizeof(gid_t), x->plan + op->gids.off) < 0)
+		return fail(x, "setgroups");
+	return 0;
+}
+
+int op_setids(struct executor *x, const struct op_setids *op)
+{
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return fail(x, "prctl PR_SET_KEEPCAPS");
+	if (syscall(SYS_setresgid, (gid_t)op->gid, (gid_t)op->gid, (gid_t)op->gid) < 0)
+		return fail(x, "setresgid %u", (unsigned)op->gid);
+	if (syscall(SYS_setresuid, (uid_t)op->uid, (uid_t)op->uid, (uid_t)op->uid) < 0)
+		return fail(x, "setresuid %u", (unsigned)op->uid);
+	if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+		return fail(x, "prctl PR_SET_KEEPCAPS");
+	return 0;
+}
+
+int op_capset(struct executor *x, const struct op_capset *op)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {
+		{(uint32_t)op->effective, (uint32_t)op->permitted, (uint32_t)op->inheritable},
+		{(uint32_t)(op->effective >> 32), (uint32_t)(op->permitted >> 32),
+		 (uint32_t)(op->inheritable >> 32)},
+	};
+
+	if (syscall(SYS_capset, &head, data) < 0)
+		return fail(x, "capset");
+	return 0;
+}
+
+int op_ambient(struct executor *x, const struct op_ambient *op)
+{
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+		return fail(x, "prctl PR_CAP_AMBIENT_CLEAR_ALL");
+	for (unsigned long cap = 0; cap < CAPS; cap++)
+		if ((op->set & (1ull << cap)) &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return fail(x, "prctl PR_CAP_AMBIENT_RAISE %lu", cap);
+	return 0;
+}
+
+int op_seccomp(struct executor *x, const struct op_seccomp *op)
+{
+	struct sock_fprog program;
+	struct stat st;
+	void *filter;
+	int fd = slot_fd(x, op->program);
+	long r;
+
+	if (fstat(fd, &st) < 0)
+		return fail(x, "stat of the seccomp program");
+	if (st.st_size <= 0 || st.st_size % (off_t)sizeof(struct sock_filter) ||
+	    st.st_size / (off_t)sizeof(struct sock_filter) > BPF_MAXINSNS)
+		return fail_with(x, EINVAL, "the seccomp program has no valid size");
+	filter = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (filter == MAP_FAILED)
+		return fail(x, "mmap of the seccomp program");
+	/* Nothing but what is needed may be called after the filter is in force. */
+	slot_close(x, op->program);
+	program.len = (unsigned short)((size_t)st.st_size / sizeof(struct sock_filter));
+	program.filter = filter;
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)op->flags, &program);
+	if (r < 0)
+		return fail(x, "seccomp");
+	if (op->listen != PLAN_SLOT_NONE)
+		slot_put(x, op->listen, (int)r);
+	return 0;
+}

@@ -1,0 +1,118 @@
+/* Start: map the plan, check it, carry it out. */
+#include "executor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct executor executor;
+
+/* Maps what argv[1] names; the parent has sealed it. */
+static int map_plan(struct executor *x, const char *number)
+{
+	struct stat st;
+	int fd = 0;
+
+	for (; *number >= '0' && *number <= '9' && fd < 65536; number++)
+		fd = fd * 10 + (*number - '0');
+	if (*number || fstat(fd, &st) < 0 || st.st_size < PLAN_HEADER_SIZE ||
+	    st.st_size > PLAN_MAX_SIZE)
+		return -1;
+	x->plan = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+	if (x->plan == MAP_FAILED)
+		return -1;
+	x->size = (uint32_t)st.st_size;
+	x->header = (const struct header *)(const void *)x->plan;
+	close(fd);
+	return 0;
+}
+
+/*
+ * Takes over the descriptors: the socket, and those that start in slots. What
+ * lies above them was open in our caller by accident and is closed.
+ */
+static int take_descriptors(struct executor *x)
+{
+	const struct header *h = x->header;
+	const uint32_t *slots = (const uint32_t *)(const void *)(x->plan + h->slots);
+	unsigned last = h->socket;
+
+	if (fcntl((int)h->socket, F_SETFD, FD_CLOEXEC) < 0)
+		return fail(x, "fcntl");
+	for (uint32_t i = 0; i < h->slot_count; i++) {
+		int fd = (int)(h->slots_from + i);
+
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+			return fail(x, "fcntl");
+		x->slots[slots[i]] = fd;
+		if ((unsigned)fd > last)
+			last = (unsigned)fd;
+	}
+	if (sys_close_range(last + 1, ~0U) < 0)
+		return fail(x, "close_range");
+	return 0;
+}
+
+static int tolerated(const struct step *s, int error)
+{
+	for (uint16_t i = 0; i < s->tolerated; i++)
+		if (s->on_error[i] == error)
+			return 1;
+	return 0;
+}
+
+static int carry_out(struct executor *x)
+{
+	const struct header *h = x->header;
+	const struct step *s = (const struct step *)(const void *)(x->plan + h->first);
+	uint32_t skip = 0;
+
+	for (x->step = 0; x->step < h->steps; x->step++, s = plan_next(s)) {
+		int r;
+
+		if (skip) {
+			skip--;
+			continue;
+		}
+		x->detail[0] = 0;
+		r = op_dispatch(x, (enum op_code)s->code, s + 1);
+		if (r == 0)
+			skip = s->or_else;
+		else if (!tolerated(s, -r))
+			return r;
+	}
+	return fail_with(x, EPROTO, "the plan has no execve");
+}
+
+int main(int argc, char **argv)
+{
+	struct executor *x = &executor;
+	char why[64];
+	int r;
+
+	if (argc != 2 || map_plan(x, argv[1]) < 0)
+		return 1;
+	if (plan_check(x->plan, x->size, why, sizeof(why)) < 0)
+		return 1;
+	for (int i = 0; i < PLAN_SLOT_COUNT; i++)
+		x->slots[i] = -1;
+	x->socket = (int)x->header->socket;
+	x->report_fd = -1;
+	x->pointers =
+		mmap(NULL, ((size_t)x->header->pointers + 1) * sizeof(char *),
+		     PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (x->pointers == MAP_FAILED)
+		r = fail(x, "mmap");
+	else
+		r = take_descriptors(x);
+	/* Modes in the plan are exact; op_umask sets the container's. */
+	umask(0);
+	if (r == 0)
+		r = carry_out(x);
+	send_report(x, PLAN_REPORT_FAILED, x->step, -r, 0, -1);
+	return 1;
+}

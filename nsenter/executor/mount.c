@@ -1,0 +1,250 @@
+/* Mounts, all by descriptor: nothing is looked up twice. */
+#include "executor.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#define PROC_MAGIC 0x9fa0
+#define OPEN_TREE_FLAGS (1u /* OPEN_TREE_CLONE */ | O_CLOEXEC)
+#define TREE_RECURSIVE 0x8000u /* AT_RECURSIVE */
+
+enum { FSCONFIG_FLAG = 0, FSCONFIG_STRING = 1, FSCONFIG_CREATE = 6 };
+
+int op_propagation(struct executor *x, const struct op_propagation *op)
+{
+	if (mount(NULL, plan_str(x, op->path), NULL, op->flags, NULL) < 0)
+		return fail(x, "mount: propagation of %s", plan_str(x, op->path));
+	return 0;
+}
+
+int op_root_open(struct executor *x, const struct op_root_open *op)
+{
+	const char *path = plan_str(x, op->path);
+	int fd, at;
+
+	at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at < 0)
+		return fail(x, "open %s", path);
+	fd = sys_open_tree(at, "", OPEN_TREE_FLAGS | AT_EMPTY_PATH | (op->recursive ? TREE_RECURSIVE : 0));
+	if (fd < 0) {
+		int r = fail(x, "open_tree %s", path);
+		close(at);
+		return r;
+	}
+	slot_put(x, op->into, fd);
+	if (sys_move_mount(fd, at) < 0) {
+		int r = fail(x, "move_mount %s", path);
+		close(at);
+		return r;
+	}
+	close(at);
+	return 0;
+}
+
+int op_dir_open(struct executor *x, const struct op_dir_open *op)
+{
+	int fd = open(plan_str(x, op->path), O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return fail(x, "open %s", plan_str(x, op->path));
+	slot_put(x, op->into, fd);
+	return 0;
+}
+
+/* The kernel explains a refused fsconfig on the descriptor itself. */
+static int fs_fail(struct executor *x, int fs, const char *call, const char *what)
+{
+	char why[256];
+	int error = errno;
+	ssize_t n = read(fs, why, sizeof(why) - 1);
+
+	if (n <= 2) {
+		errno = error;
+		return fail(x, "%s %s", call, what);
+	}
+	why[n] = 0;
+	why[strcspn(why, "\n")] = 0;
+	return fail_with(x, error, "%s %s (%s)", call, what, why + 2);
+}
+
+static int configure(struct executor *x, int fs, const char *param)
+{
+	char key[64];
+	const char *equals = strchr(param, '=');
+	size_t n = equals ? (size_t)(equals - param) : strlen(param);
+	int r;
+
+	if (n >= sizeof(key))
+		return fail_with(x, ENAMETOOLONG, "fsconfig %s", param);
+	memcpy(key, param, n);
+	key[n] = 0;
+	r = equals ? sys_fsconfig(fs, FSCONFIG_STRING, key, equals + 1)
+		   : sys_fsconfig(fs, FSCONFIG_FLAG, key, NULL);
+	return r < 0 ? fs_fail(x, fs, "fsconfig", param) : 0;
+}
+
+int op_fsmount(struct executor *x, const struct op_fsmount *op)
+{
+	const char *fstype = plan_str(x, op->fstype);
+	const char *source = plan_str(x, op->source);
+	int fs = sys_fsopen(fstype);
+	int fd, r = 0;
+
+	if (fs < 0)
+		return fail(x, "fsopen %s", fstype);
+	if (*source && sys_fsconfig(fs, FSCONFIG_STRING, "source", source) < 0)
+		r = fs_fail(x, fs, "fsconfig source", source);
+	for (uint32_t i = 0; r == 0 && i < op->params.count; i++)
+		r = configure(x, fs, plan_item(x, op->params, i));
+	if (r == 0 && sys_fsconfig(fs, FSCONFIG_CREATE, NULL, NULL) < 0)
+		r = fs_fail(x, fs, "create superblock of", fstype);
+	if (r == 0) {
+		fd = sys_fsmount(fs, (unsigned)op->attr);
+		if (fd < 0)
+			r = fs_fail(x, fs, "fsmount", fstype);
+		else
+			slot_put(x, op->into, fd);
+	}
+	close(fs);
+	return r;
+}
+
+int op_open_tree(struct executor *x, const struct op_open_tree *op)
+{
+	const char *path = plan_str(x, op->path);
+	unsigned flags = OPEN_TREE_FLAGS | (op->recursive ? TREE_RECURSIVE : 0);
+	int from = op->from == PLAN_SLOT_NONE ? AT_FDCWD : slot_fd(x, op->from);
+	int at = -1, fd;
+
+	if (op->in_root) {
+		at = root_open(from, path, O_PATH | (op->nofollow ? O_NOFOLLOW : 0), 0);
+		if (at < 0)
+			return fail(x, "open %s", path);
+		fd = sys_open_tree(at, "", flags | AT_EMPTY_PATH);
+	} else {
+		fd = sys_open_tree(from, path,
+				   flags | AT_EMPTY_PATH | (op->nofollow ? AT_SYMLINK_NOFOLLOW : 0));
+	}
+	if (fd < 0) {
+		int r = fail(x, "open_tree %s", path);
+		if (at >= 0)
+			close(at);
+		return r;
+	}
+	if (at >= 0)
+		close(at);
+	slot_put(x, op->into, fd);
+	return 0;
+}
+
+/* The flags of mount(2) that say the same as a set of MOUNT_ATTR_* bits. */
+static unsigned long mount_flags(uint64_t attr)
+{
+	unsigned long flags = 0;
+
+	if (attr & 0x1)
+		flags |= MS_RDONLY;
+	if (attr & 0x2)
+		flags |= MS_NOSUID;
+	if (attr & 0x4)
+		flags |= MS_NODEV;
+	if (attr & 0x8)
+		flags |= MS_NOEXEC;
+	if ((attr & 0x70) == 0x10)
+		flags |= MS_NOATIME;
+	if ((attr & 0x70) == 0x20)
+		flags |= MS_STRICTATIME;
+	if (attr & 0x80)
+		flags |= MS_NODIRATIME;
+	return flags;
+}
+
+/* statfs reports the flags that a mount has as ST_* bits, which are MS_* bits. */
+#define STATFS_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
+
+/*
+ * Kernels before 5.12 have no mount_setattr: mount(2) does what is not
+ * recursive, through the host's /proc, which is still in place.
+ */
+static int remount(struct executor *x, int fd, const struct op_mount_setattr *op)
+{
+	char path[32];
+	struct statfs fs;
+	unsigned long flags;
+
+	if (op->recursive && (op->set || op->clear))
+		return fail_with(x, ENOSYS, "mount_setattr: recursive attributes need Linux 5.12");
+	if (op->userns != PLAN_SLOT_NONE)
+		return fail_with(x, ENOSYS, "mount_setattr: idmapped mounts need Linux 5.12");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fstatfs(fd, &fs) < 0)
+		return fail(x, "fstatfs");
+	flags = (unsigned long)fs.f_flags & STATFS_FLAGS & ~mount_flags(op->clear);
+	flags |= mount_flags(op->set);
+	if ((op->set || op->clear) &&
+	    mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
+		return fail(x, "mount: remount");
+	if (op->propagation && mount(NULL, path, NULL, op->propagation, NULL) < 0)
+		return fail(x, "mount: propagation");
+	return 0;
+}
+
+int op_mount_setattr(struct executor *x, const struct op_mount_setattr *op)
+{
+	int fd = slot_fd(x, op->mount);
+	int userns = op->userns == PLAN_SLOT_NONE ? -1 : slot_fd(x, op->userns);
+	/* MS_REC is not part of the attribute; the flag says the same. */
+	uint64_t propagation = op->propagation & ~(uint64_t)MS_REC;
+
+	if (sys_mount_setattr(fd, (int)op->recursive, op->set, op->clear, propagation, userns) == 0)
+		return 0;
+	if (errno == ENOSYS)
+		return remount(x, fd, op);
+	return fail(x, "mount_setattr");
+}
+
+static int create_flags(int mount_fd, uint64_t kind)
+{
+	struct stat st;
+
+	switch (kind) {
+	case PLAN_KIND_DIR:
+		return ROOT_CREATE_DIR;
+	case PLAN_KIND_FILE:
+		return ROOT_CREATE_FILE;
+	case PLAN_KIND_SOURCE:
+		if (fstat(mount_fd, &st) < 0)
+			return 0;
+		return S_ISDIR(st.st_mode) ? ROOT_CREATE_DIR : ROOT_CREATE_FILE;
+	}
+	return 0;
+}
+
+int op_attach(struct executor *x, const struct op_attach *op)
+{
+	const char *path = plan_str(x, op->target);
+	int fd = slot_fd(x, op->mount);
+	int how = create_flags(fd, op->create);
+	struct statfs fs;
+	int at, r = 0;
+
+	if (op->nosymlink)
+		how |= ROOT_NOSYMLINK;
+	if (op->nofollow)
+		how |= ROOT_NOFOLLOW;
+	at = root_target(slot_fd(x, op->root), path, how);
+	if (at < 0)
+		return fail(x, "open mount point %s", path);
+	/* A mount in /proc could hide what the set-up itself relies on. */
+	if (!op->in_proc && fstatfs(at, &fs) == 0 && fs.f_type == PROC_MAGIC)
+		r = fail_with(x, EPERM, "mount point %s lies in a procfs", path);
+	else if (sys_move_mount(fd, at) < 0)
+		r = fail(x, "move_mount %s", path);
+	close(at);
+	return r;
+}

@@ -1,0 +1,100 @@
+/* Namespaces that the first clone did not make, and what belongs to them. */
+#include "executor.h"
+
+#include <linux/keyctl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int op_setsid(struct executor *x, const struct op_setsid *op)
+{
+	(void)op;
+	if (setsid() < 0)
+		return fail(x, "setsid");
+	return 0;
+}
+
+int op_unshare(struct executor *x, const struct op_unshare *op)
+{
+	if (unshare((int)op->flags) < 0)
+		return fail(x, "unshare");
+	return 0;
+}
+
+int op_setns(struct executor *x, const struct op_setns *op)
+{
+	if (setns(slot_fd(x, op->from), (int)op->flags) < 0)
+		return fail(x, "setns");
+	slot_close(x, op->from);
+	return 0;
+}
+
+int op_fork(struct executor *x, const struct op_fork *op)
+{
+	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+
+	(void)op;
+	if (pid < 0)
+		return fail(x, "clone");
+	if (pid > 0)
+		_exit(0);
+	return 0;
+}
+
+int op_sethostname(struct executor *x, const struct op_sethostname *op)
+{
+	if (sethostname(plan_str(x, op->name), op->name.len) < 0)
+		return fail(x, "sethostname");
+	return 0;
+}
+
+int op_setdomainname(struct executor *x, const struct op_setdomainname *op)
+{
+	if (setdomainname(plan_str(x, op->name), op->name.len) < 0)
+		return fail(x, "setdomainname");
+	return 0;
+}
+
+int op_loopback(struct executor *x, const struct op_loopback *op)
+{
+	struct ifreq req = {.ifr_name = "lo"};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int r = 0;
+
+	(void)op;
+	if (fd < 0)
+		return fail(x, "socket");
+	req.ifr_flags = IFF_UP | IFF_RUNNING;
+	if (ioctl(fd, SIOCSIFFLAGS, &req) < 0)
+		r = fail(x, "ioctl SIOCSIFFLAGS lo");
+	close(fd);
+	return r;
+}
+
+int op_keyring(struct executor *x, const struct op_keyring *op)
+{
+	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, plan_str(x, op->name)) < 0)
+		return fail(x, "keyctl");
+	return 0;
+}
+
+int op_set_name(struct executor *x, const struct op_set_name *op)
+{
+	if (prctl(PR_SET_NAME, plan_str(x, op->name), 0, 0, 0) < 0)
+		return fail(x, "prctl PR_SET_NAME");
+	return 0;
+}
+
+int op_undumpable(struct executor *x, const struct op_undumpable *op)
+{
+	(void)op;
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return fail(x, "prctl PR_SET_DUMPABLE");
+	return 0;
+}

@@ -1,0 +1,264 @@
+/* What is made and hidden in the rootfs, and how it becomes the root. */
+#include "executor.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define ATTR_RDONLY 0x1u
+#define ATTR_NOSUID_NODEV_NOEXEC 0xeu
+#define TREE_CLONE (1u | O_CLOEXEC | AT_EMPTY_PATH)
+#define TREE_RECURSIVE 0x8000u
+
+static int same_node(const struct stat *st, const struct op_mknod *op)
+{
+	if ((st->st_mode & S_IFMT) != (op->mode & S_IFMT))
+		return 0;
+	return S_ISFIFO(st->st_mode) || st->st_rdev == op->dev;
+}
+
+static int make_node(struct executor *x, int dir, const char *name, const struct op_mknod *op)
+{
+	struct stat st;
+
+	if (mknodat(dir, name, (mode_t)op->mode, (dev_t)op->dev) < 0) {
+		if (errno != EEXIST)
+			return fail(x, "mknod %s", name);
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return fail(x, "stat %s", name);
+		if (!same_node(&st, op))
+			return fail_with(x, EEXIST, "%s is there and is not the device %u:%u", name,
+					 major((dev_t)op->dev), minor((dev_t)op->dev));
+		return 0;
+	}
+	if ((op->uid || op->gid) &&
+	    fchownat(dir, name, (uid_t)op->uid, (gid_t)op->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return fail(x, "chown %s", name);
+	return 0;
+}
+
+int op_mknod(struct executor *x, const struct op_mknod *op)
+{
+	const char *name;
+	int dir = root_parent(x, slot_fd(x, op->root), plan_str(x, op->path), &name);
+	int r;
+
+	if (dir < 0)
+		return dir;
+	r = make_node(x, dir, name, op);
+	close(dir);
+	return r;
+}
+
+int op_mkdir(struct executor *x, const struct op_mkdir *op)
+{
+	const char *path = plan_str(x, op->path), *name;
+	int dir = root_parent(x, slot_fd(x, op->root), path, &name);
+	int r = 0;
+
+	if (dir < 0)
+		return dir;
+	if (mkdirat(dir, name, (mode_t)op->mode) < 0 && errno != EEXIST)
+		r = fail(x, "mkdir %s", path);
+	close(dir);
+	return r;
+}
+
+int op_symlink(struct executor *x, const struct op_symlink *op)
+{
+	const char *path = plan_str(x, op->path), *name;
+	int dir = root_parent(x, slot_fd(x, op->root), path, &name);
+	int r = 0;
+
+	if (dir < 0)
+		return dir;
+	if (symlinkat(plan_str(x, op->to), dir, name) < 0 && errno != EEXIST)
+		r = fail(x, "symlink %s", path);
+	close(dir);
+	return r;
+}
+
+int op_open_null(struct executor *x, const struct op_open_null *op)
+{
+	struct stat st;
+	int fd = sys_open_tree(AT_FDCWD, "/dev/null", 1u | O_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+
+	if (fd < 0)
+		return fail(x, "open_tree /dev/null");
+	slot_put(x, op->into, fd);
+	if (fstat(fd, &st) < 0)
+		return fail(x, "stat /dev/null");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+		return fail_with(x, ENODEV, "the host's /dev/null is not character device 1:3");
+	return 0;
+}
+
+/* All masked folders are clones of one mount: one superblock for any number. */
+static int mask_dir(struct executor *x, uint64_t slot)
+{
+	int fs, fd;
+
+	if (slot_fd(x, slot) >= 0)
+		return 0;
+	fs = sys_fsopen("tmpfs");
+	if (fs < 0)
+		return fail(x, "fsopen tmpfs");
+	if (sys_fsconfig(fs, 1, "nr_blocks", "1") < 0 || sys_fsconfig(fs, 1, "nr_inodes", "1") < 0 ||
+	    sys_fsconfig(fs, 1, "mode", "0755") < 0 || sys_fsconfig(fs, 0, "ro", NULL) < 0 ||
+	    sys_fsconfig(fs, 6, NULL, NULL) < 0) {
+		int r = fail(x, "fsconfig tmpfs");
+		close(fs);
+		return r;
+	}
+	fd = sys_fsmount(fs, ATTR_RDONLY | ATTR_NOSUID_NODEV_NOEXEC);
+	if (fd < 0) {
+		int r = fail(x, "fsmount tmpfs");
+		close(fs);
+		return r;
+	}
+	close(fs);
+	slot_put(x, slot, fd);
+	return 0;
+}
+
+static int missing(int error)
+{
+	return error == ENOENT || error == ENOTDIR;
+}
+
+static int mask_target(struct executor *x, const struct op_mask *op, int at)
+{
+	const char *path = plan_str(x, op->path);
+	uint64_t source = op->null;
+	struct stat st;
+	int fd, r = 0;
+
+	if (fstat(at, &st) < 0)
+		return fail(x, "stat %s", path);
+	if (S_ISDIR(st.st_mode)) {
+		source = op->dir;
+		r = mask_dir(x, source);
+		if (r < 0)
+			return r;
+	}
+	fd = sys_open_tree(slot_fd(x, source), "", TREE_CLONE);
+	if (fd < 0)
+		return fail(x, "open_tree mask for %s", path);
+	if (sys_move_mount(fd, at) < 0)
+		r = fail(x, "move_mount %s", path);
+	close(fd);
+	return r;
+}
+
+int op_mask(struct executor *x, const struct op_mask *op)
+{
+	int at = root_open(slot_fd(x, op->root), plan_str(x, op->path), O_PATH, 0);
+	int r;
+
+	if (at < 0)
+		return missing(errno) ? 0 : fail(x, "open %s", plan_str(x, op->path));
+	r = mask_target(x, op, at);
+	close(at);
+	return r;
+}
+
+static int readonly_target(struct executor *x, const char *path, int at)
+{
+	int fd = sys_open_tree(at, "", TREE_CLONE | TREE_RECURSIVE);
+	int r = 0;
+
+	if (fd < 0)
+		return fail(x, "open_tree %s", path);
+	if (sys_mount_setattr(fd, 1, ATTR_RDONLY, 0, 0, -1) < 0 && errno != ENOSYS)
+		r = fail(x, "mount_setattr %s", path);
+	else if (sys_move_mount(fd, at) < 0)
+		r = fail(x, "move_mount %s", path);
+	close(fd);
+	return r;
+}
+
+int op_readonly(struct executor *x, const struct op_readonly *op)
+{
+	const char *path = plan_str(x, op->path);
+	int at = root_open(slot_fd(x, op->root), path, O_PATH, 0);
+	int r;
+
+	if (at < 0)
+		return missing(errno) ? 0 : fail(x, "open %s", path);
+	r = readonly_target(x, path, at);
+	close(at);
+	return r;
+}
+
+int op_pivot_root(struct executor *x, const struct op_pivot_root *op)
+{
+	if (fchdir(slot_fd(x, op->root)) < 0)
+		return fail(x, "fchdir to the rootfs");
+	/* pivot_root(2): with both at ".", the old root lies over the new one. */
+	if (sys_pivot_root(".", ".") < 0)
+		return fail(x, "pivot_root");
+	if (op->slave && mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+		return fail(x, "mount: make the old root a slave");
+	if (umount2(".", MNT_DETACH) < 0)
+		return fail(x, "umount the old root");
+	if (chdir("/") < 0)
+		return fail(x, "chdir /");
+	return 0;
+}
+
+int op_move_root(struct executor *x, const struct op_move_root *op)
+{
+	if (fchdir(slot_fd(x, op->root)) < 0)
+		return fail(x, "fchdir to the rootfs");
+	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0)
+		return fail(x, "mount: move the rootfs to /");
+	if (chroot(".") < 0 || chdir("/") < 0)
+		return fail(x, "chroot");
+	return 0;
+}
+
+int op_chroot(struct executor *x, const struct op_chroot *op)
+{
+	if (fchdir(slot_fd(x, op->root)) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return fail(x, "chroot");
+	return 0;
+}
+
+int op_root_propagation(struct executor *x, const struct op_root_propagation *op)
+{
+	if (mount(NULL, "/", NULL, op->flags, NULL) < 0)
+		return fail(x, "mount: propagation of the container's root");
+	return 0;
+}
+
+int op_open_path(struct executor *x, const struct op_open_path *op)
+{
+	int fd = root_open(slot_fd(x, op->root), plan_str(x, op->path), O_PATH, 0);
+
+	if (fd < 0)
+		return fail(x, "open %s", plan_str(x, op->path));
+	slot_put(x, op->into, fd);
+	return 0;
+}
+
+/* A FIFO or device in its place is as good as missing; it is never waited on. */
+int op_open_file(struct executor *x, const struct op_open_file *op)
+{
+	struct stat st;
+	int fd = root_open(slot_fd(x, op->root), plan_str(x, op->path),
+			   O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+
+	slot_close(x, op->into);
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		close(fd);
+	else
+		slot_put(x, op->into, fd);
+	return 0;
+}

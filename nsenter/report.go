@@ -1,0 +1,206 @@
+package nsenter
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"berth/libcontainer/plan"
+)
+
+// Report is what the executor says: that it waits at a point, or that it
+// failed.
+type Report struct {
+	Point plan.Point // where it waits
+	FD    int        // the descriptor that came along, or -1
+}
+
+// StepError is a failed operation of a plan.
+type StepError struct {
+	Op     plan.Op     // what was being done
+	Origin plan.Origin // the place in config.json that asked for it
+	Errno  syscall.Errno
+	Detail string // the system call and what it was called on
+}
+
+// Error returns origin, system call and cause in one line.
+func (e *StepError) Error() string {
+	var b strings.Builder
+	if e.Origin.Field != "" {
+		b.WriteString(e.Origin.String())
+		if target := e.target(); target != "" {
+			b.WriteString(" (" + target + ")")
+		}
+		b.WriteString(": ")
+	}
+	if e.Detail != "" {
+		b.WriteString(e.Detail + ": ")
+	}
+	b.WriteString(e.cause())
+	return b.String()
+}
+
+// target names what the operation was for where its origin is one of a list.
+func (e *StepError) target() string {
+	if e.Origin.Index < 0 {
+		return ""
+	}
+	switch op := e.Op.(type) {
+	case plan.Attach:
+		return op.Target
+	case plan.Mknod:
+		return op.Path
+	}
+	return ""
+}
+
+// Unwrap returns the error number.
+func (e *StepError) Unwrap() error { return e.Errno }
+
+// Recv waits for the executor's next report. io.EOF means that it has closed
+// the socket: it has become the container's process, or waits for start. A
+// failed operation is a *StepError.
+func (p *Process) Recv() (Report, error) {
+	buf := make([]byte, plan.ReportSize)
+	oob := make([]byte, unix.CmsgSpace(4))
+	var n, oobn int
+	var err error
+	for {
+		n, oobn, _, _, err = unix.Recvmsg(p.socket, buf, oob, unix.MSG_CMSG_CLOEXEC)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	switch {
+	case errors.Is(err, unix.ECONNRESET):
+		// It ended with an answer of ours unread.
+		return Report{FD: -1}, io.EOF
+	case err != nil:
+		return Report{FD: -1}, fmt.Errorf("receive the executor's report: %w", err)
+	case n == 0:
+		return Report{FD: -1}, io.EOF
+	}
+	r := Report{FD: -1}
+	if oobn > 0 {
+		r.FD, err = descriptor(oob[:oobn])
+		if err != nil {
+			return r, err
+		}
+	}
+	kind, point, err := decodeReport(p.plan, buf[:n])
+	if err != nil {
+		return r, err
+	}
+	if kind != plan.ReportSync {
+		return r, fmt.Errorf("the executor sent a report of unknown kind %d", kind)
+	}
+	r.Point = point
+	return r, nil
+}
+
+// DecodeFailure returns the failure in a report that came through another way
+// than the socket, or nil when data holds none.
+func DecodeFailure(p *plan.Plan, data []byte) error {
+	_, _, err := decodeReport(p, data)
+	return err
+}
+
+func decodeReport(p *plan.Plan, b []byte) (uint32, plan.Point, error) {
+	if len(b) != plan.ReportSize {
+		return 0, 0, fmt.Errorf("the executor sent a report of %d bytes, not %d", len(b), plan.ReportSize)
+	}
+	le := binary.LittleEndian
+	kind, step, errno, aux := le.Uint32(b), le.Uint32(b[4:]), le.Uint32(b[8:]), le.Uint32(b[12:])
+	if kind != plan.ReportFailed {
+		return kind, plan.Point(aux), nil
+	}
+	detail, _, _ := bytes.Cut(b[16:], []byte{0})
+	e := &StepError{Errno: syscall.Errno(errno), Detail: string(detail)}
+	if p != nil && int(step) < len(p.Steps) {
+		e.Op, e.Origin = p.Steps[step].Op, p.Steps[step].Origin
+	}
+	return kind, 0, e
+}
+
+func descriptor(oob []byte) (int, error) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(messages) != 1 {
+		return -1, fmt.Errorf("receive a descriptor from the executor: %w", errors.Join(err, unix.EPROTO))
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return -1, fmt.Errorf("receive a descriptor from the executor: %w", errors.Join(err, unix.EPROTO))
+	}
+	return fds[0], nil
+}
+
+// Answer lets the executor go on from a point, with data and descriptors for
+// it. It may be given before the executor gets there.
+func (p *Process) Answer(point plan.Point, data []byte, fds ...int) error {
+	if len(data) > plan.ReplyData {
+		return fmt.Errorf("answer at %s: %d bytes are more than the %d that fit", point, len(data), plan.ReplyData)
+	}
+	msg := make([]byte, plan.ReplyHead, plan.ReplyHead+len(data))
+	le := binary.LittleEndian
+	le.PutUint32(msg[0:], uint32(point))
+	le.PutUint32(msg[4:], uint32(len(data)))
+	le.PutUint32(msg[8:], uint32(len(fds)))
+	msg = append(msg, data...)
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	err := unix.Sendmsg(p.socket, msg, oob, nil, unix.MSG_NOSIGNAL)
+	if errors.Is(err, unix.EPIPE) {
+		return nil // it has ended; its report, which Recv returns, says why
+	}
+	if err != nil {
+		return fmt.Errorf("answer the executor at %s: %w", point, err)
+	}
+	return nil
+}
+
+// Close lets go of the socket and the pidfd. An executor that still waits for
+// an answer ends itself.
+func (p *Process) Close() {
+	if p.socket >= 0 {
+		unix.Close(p.socket)
+		p.socket = -1
+	}
+	if p.PidFD >= 0 {
+		unix.Close(p.PidFD)
+		p.PidFD = -1
+	}
+}
+
+// Kill ends the process and reaps it.
+func (p *Process) Kill() error {
+	if err := unix.Kill(p.Pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill %d: %w", p.Pid, err)
+	}
+	_, err := p.Wait()
+	if errors.Is(err, unix.ECHILD) {
+		return nil
+	}
+	return err
+}
+
+// Wait reaps the process and returns how it ended.
+func (p *Process) Wait() (unix.WaitStatus, error) {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(p.Pid, &status, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			if err != nil {
+				return 0, fmt.Errorf("wait for %d: %w", p.Pid, err)
+			}
+			return status, nil
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package nsenter
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"berth/libcontainer/plan"
+)
+
+// Command is an executor to be started.
+type Command struct {
+	// Plan is what it carries out.
+	Plan *plan.Plan
+	// Stdio holds the descriptors of standard input, output and error.
+	Stdio [3]int
+	// Preserve is how many of the caller's descriptors from 3 on the
+	// container's process keeps under their numbers.
+	Preserve int
+	// Slots are descriptors that the plan finds in slots from the start.
+	Slots []SlotFD
+	// Cloneflags are the CLONE_NEW* bits of the namespaces to make; clone(2).
+	Cloneflags uintptr
+	// CgroupFD is a folder of the cgroup v2 hierarchy to start in
+	// (CLONE_INTO_CGROUP, Linux 5.7), or -1.
+	CgroupFD int
+}
+
+// SlotFD is a descriptor and the slot where the plan looks for it.
+type SlotFD struct {
+	Slot plan.Slot
+	FD   int
+}
+
+// Process is a started executor.
+type Process struct {
+	// Pid is its process id in this pid namespace.
+	Pid int
+	// PidFD refers to the process; the caller closes it with Close.
+	PidFD int
+
+	plan   *plan.Plan
+	socket int
+}
+
+// Start starts the executor. It is this process's child. The descriptors of
+// the command stay the caller's.
+func (c *Command) Start() (*Process, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	p, err := c.start(pair[1])
+	unix.Close(pair[1])
+	if err != nil {
+		unix.Close(pair[0])
+		return nil, err
+	}
+	p.socket = pair[0]
+	return p, nil
+}
+
+// start lays the child's descriptors out: standard ones, preserved ones, plan,
+// socket, slots, and last the executor itself, which closes what lies above
+// its slots.
+func (c *Command) start(socket int) (*Process, error) {
+	exe, err := executable()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(exe)
+
+	planAt := 3 + c.Preserve
+	env := plan.Env{
+		Socket:    uint32(planAt + 1),
+		Preserve:  uint32(c.Preserve),
+		SlotsFrom: uint32(planAt + 2),
+		Slots:     make([]plan.Slot, len(c.Slots)),
+	}
+	for i := range c.Slots {
+		env.Slots[i] = c.Slots[i].Slot
+	}
+	data, err := c.Plan.Encode(env)
+	if err != nil {
+		return nil, err
+	}
+	planFD, err := sealed("berth-plan", data, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(planFD)
+
+	files := make([]uintptr, 0, planAt+3+len(c.Slots))
+	for _, fd := range c.Stdio {
+		files = append(files, uintptr(fd))
+	}
+	for fd := 3; fd < planAt; fd++ {
+		files = append(files, uintptr(fd))
+	}
+	files = append(files, uintptr(planFD), uintptr(socket))
+	for i := range c.Slots {
+		files = append(files, uintptr(c.Slots[i].FD))
+	}
+	files = append(files, uintptr(exe))
+
+	p := &Process{plan: c.Plan, PidFD: -1}
+	attr := &syscall.ProcAttr{
+		Files: files,
+		Sys: &syscall.SysProcAttr{
+			Cloneflags:  c.Cloneflags,
+			UseCgroupFD: c.CgroupFD >= 0,
+			CgroupFD:    max(c.CgroupFD, 0),
+			PidFD:       &p.PidFD,
+		},
+	}
+	path := "/proc/self/fd/" + strconv.Itoa(len(files)-1)
+	p.Pid, err = syscall.ForkExec(path, []string{"berth-init", strconv.Itoa(planAt)}, attr)
+	if err != nil {
+		return nil, startError(err)
+	}
+	return p, nil
+}
+
+func startError(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		return fmt.Errorf("clone the container's process: %w: a limit of user.max_*_namespaces (sysctl) is reached", err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("clone the container's process: %w: new namespaces need root or a user namespace in linux.namespaces", err)
+	case errors.Is(err, unix.EAGAIN):
+		return fmt.Errorf("clone the container's process: %w: a pids limit or RLIMIT_NPROC is reached", err)
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES):
+		return fmt.Errorf("execute the executor through /proc/self/fd: %w: is /proc mounted, and may memfds be executed (sysctl vm.memfd_noexec)?", err)
+	}
+	return fmt.Errorf("clone the container's process: %w", err)
+}
