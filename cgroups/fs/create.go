@@ -1,0 +1,303 @@
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"berth/cgroups"
+)
+
+// CreateOptions says how Create goes about it.
+type CreateOptions struct {
+	// Controllers are those the container's limits need on v2 (see
+	// cgroups.Needed): Create fails where one cannot be enabled.
+	Controllers []string
+	// SkipDenied leaves out a hierarchy in which this user may not make
+	// folders, as a rootless container without limits does. A limit that
+	// then has no folder fails in Apply.
+	SkipDenied bool
+}
+
+// Create makes the container's folders, and the folders above them that are
+// missing. On v1 a new cpuset takes its CPUs and memory nodes from the one
+// above; on v2 the controllers asked for, and those statistics come from (cpu,
+// memory, io, pids) where the host has them, are enabled down the path.
+//
+// A folder that exists is used when it is empty, and will be removed with the
+// container. It is refused when it has processes, or is frozen: a container
+// would share limits with strangers, or never start.
+//
+// When it fails, everything it made is removed again. Errors begin with the
+// placement's origin (linux.cgroupsPath).
+func Create(p *cgroups.Placement, opt CreateOptions) (*Manager, error) {
+	m := &Manager{origin: p.Origin, folders: make([]folder, 0, len(p.Folders))}
+	for i := range p.Folders {
+		f := folder{Folder: p.Folders[i], fd: -1}
+		err := f.create(opt.Controllers)
+		if err != nil {
+			f.undo()
+			if opt.SkipDenied && denied(err) {
+				continue
+			}
+			for j := len(m.folders) - 1; j >= 0; j-- {
+				m.folders[j].undo()
+			}
+			return nil, fmt.Errorf("%s: %w", p.Origin, err)
+		}
+		m.folders = append(m.folders, f)
+	}
+	return m, nil
+}
+
+// undo removes what create made, and only that.
+func (f *folder) undo() {
+	f.close()
+	if f.leaf {
+		unix.Rmdir(f.Full())
+		f.leaf = false
+	}
+	f.removeParents()
+}
+
+// removeParents removes the folders above that were made for this container.
+// One that others use by now refuses (EBUSY), which is as it should be.
+func (f *folder) removeParents() {
+	if f.top == "" {
+		return
+	}
+	for path := above(f.Path); len(path) >= len(f.top); path = above(path) {
+		err := unix.Rmdir(f.Mountpoint + path)
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return
+		}
+	}
+	f.top = ""
+}
+
+// above is the folder that holds path, "" for the root.
+func above(path string) string {
+	return path[:strings.LastIndexByte(path, '/')]
+}
+
+func (f *folder) create(controllers []string) error {
+	base, err := openRoot(f.Mountpoint)
+	if err != nil {
+		return fmt.Errorf("open the cgroup mount %s: %w", f.Mountpoint, err)
+	}
+	defer unix.Close(base)
+	if err := f.mkdir(base); err != nil {
+		return fmt.Errorf("create cgroup %s: %w%s", f.Full(), err, mkdirHint(err))
+	}
+	if f.fd, err = openFolder(base, f.Path[1:]); err != nil {
+		return fmt.Errorf("open cgroup %s: %w", f.Full(), err)
+	}
+	if f.Unified {
+		if err := f.enable(base, controllers); err != nil {
+			return err
+		}
+	}
+	if f.has("cpuset") {
+		if err := f.inheritCpuset(base); err != nil {
+			return err
+		}
+	}
+	return f.checkFit()
+}
+
+func (f *folder) has(controller string) bool {
+	for _, c := range f.Controllers {
+		if c == controller {
+			return true
+		}
+	}
+	return false
+}
+
+// mkdir makes the folder, and the missing ones above it. Another container's
+// end may remove a common parent at any moment (removeParents), so the whole is
+// tried again a few times.
+func (f *folder) mkdir(base int) error {
+	for range 16 {
+		err := f.mkdirOnce(base)
+		if err == nil || errors.Is(err, unix.EEXIST) {
+			f.leaf = f.leaf || err == nil
+			return nil
+		}
+		if !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	return unix.ENOENT
+}
+
+func (f *folder) mkdirOnce(base int) error {
+	cut := strings.LastIndexByte(f.Path, '/')
+	if cut == 0 {
+		return unix.Mkdirat(base, f.Path[1:], 0o755)
+	}
+	parent, err := openFolder(base, f.Path[1:cut])
+	if absent(err) {
+		parent, err = f.mkdirParents(base, f.Path[1:cut])
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	return unix.Mkdirat(parent, f.Path[cut+1:], 0o755)
+}
+
+// mkdirParents makes the folders of path that are missing, one below the other,
+// and returns a descriptor of the last.
+func (f *folder) mkdirParents(base int, path string) (int, error) {
+	at := base
+	for done := 0; done < len(path); {
+		name, _, _ := strings.Cut(path[done:], "/")
+		done += len(name) + 1
+		err := unix.Mkdirat(at, name, 0o755)
+		if err == nil && (f.top == "" || done < len(f.top)) {
+			f.top = f.Path[:done]
+		}
+		next := -1
+		if err == nil || errors.Is(err, unix.EEXIST) {
+			next, err = openFolder(at, name)
+		}
+		if at != base {
+			unix.Close(at)
+		}
+		if err != nil {
+			return -1, err
+		}
+		at = next
+	}
+	return at, nil
+}
+
+func mkdirHint(err error) string {
+	switch {
+	case errors.Is(err, unix.EROFS):
+		return ": the cgroup filesystem is mounted read-only: remount it read-write, or run berth outside of the container it is in"
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return ": run berth as root, or choose a linux.cgroupsPath below a cgroup that is delegated to this user"
+	case errors.Is(err, unix.EAGAIN):
+		return ": a cgroup above has reached its cgroup.max.descendants or cgroup.max.depth"
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.ENOMEM):
+		return ": the kernel has no room for another cgroup: remove unused ones (see /proc/cgroups)"
+	case errors.Is(err, unix.ENOTDIR):
+		return ": a part of linux.cgroupsPath is the name of a control file"
+	}
+	return ""
+}
+
+// checkFit refuses a cgroup in which a container would freeze, share limits
+// with foreign processes, or not be let in at all.
+func (f *folder) checkFit() error {
+	var buf [256]byte
+	switch {
+	case f.Unified:
+		events, err := readFile(f.fd, "cgroup.events", buf[:])
+		if err != nil {
+			return fmt.Errorf("read %s/cgroup.events: %w", f.Full(), err)
+		}
+		if cgroups.Flag(events, "frozen") {
+			return fmt.Errorf("cgroup %s is frozen, a container would never start in it: write 0 to its cgroup.freeze, or that of a cgroup above, or choose another path", f.Full())
+		}
+		if cgroups.Flag(events, "populated") {
+			return f.foreign()
+		}
+		return f.checkType(buf[:])
+	case f.has("freezer"):
+		state, err := readFile(f.fd, "freezer.state", buf[:])
+		if err != nil {
+			return fmt.Errorf("read %s/freezer.state: %w", f.Full(), err)
+		}
+		if s := trim(state); s != "THAWED" {
+			return fmt.Errorf("cgroup %s is %s, a container would never start in it: write THAWED to its freezer.state, or that of a cgroup above, or choose another path", f.Full(), s)
+		}
+	}
+	if f.leaf {
+		return nil
+	}
+	pids, err := f.pids(true, nil)
+	if err != nil {
+		return err
+	}
+	if len(pids) > 0 {
+		return f.foreign()
+	}
+	return nil
+}
+
+func (f *folder) checkType(buf []byte) error {
+	kind, err := readFile(f.fd, "cgroup.type", buf)
+	if err != nil {
+		return fmt.Errorf("read %s/cgroup.type: %w", f.Full(), err)
+	}
+	switch s := trim(kind); s {
+	case "domain", "domain threaded":
+		return nil
+	default:
+		return fmt.Errorf("cgroup %s is of type %q, which cannot hold a container's processes: the cgroup above it is threaded; choose a path that is not below a threaded cgroup", f.Full(), s)
+	}
+}
+
+func (f *folder) foreign() error {
+	pids, err := f.pids(true, nil)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("cgroup %s exists and has %s in it: a container needs one of its own; choose another path, or end what runs there", f.Full(), countPids(pids))
+}
+
+// inheritCpuset gives every new cpuset on the way down the CPUs and memory nodes
+// of the one above: the v1 kernel leaves them empty, and lets no process in
+// (cgroup-v1/cpusets.rst). A parent that someone left empty is filled in too.
+func (f *folder) inheritCpuset(base int) error {
+	for _, file := range [2]string{"cpuset.cpus", "cpuset.mems"} {
+		if err := f.inherit(base, file); err != nil {
+			return fmt.Errorf("inherit %s in %s: %w", file, f.Full(), err)
+		}
+	}
+	return nil
+}
+
+func (f *folder) inherit(base int, file string) error {
+	path := f.Path[1:]
+	// Going up to the nearest set that is not empty ends at the root, whose
+	// set the kernel fills.
+	var value string
+	var buf [256]byte
+	from := len(path)
+	for {
+		b, err := readFile(base, sub(path[:from], file), buf[:])
+		if err != nil {
+			return err
+		}
+		if value = trim(b); value != "" || from == 0 {
+			break
+		}
+		from = max(0, strings.LastIndexByte(path[:from], '/'))
+	}
+	for from < len(path) {
+		next := strings.IndexByte(path[from+1:], '/')
+		if next < 0 {
+			from = len(path)
+		} else {
+			from += 1 + next
+		}
+		if err := writeFile(base, sub(path[:from], file), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sub joins a folder, relative to the hierarchy's root, and a file's name.
+func sub(folder, file string) string {
+	if folder == "" {
+		return file
+	}
+	return folder + "/" + file
+}

@@ -1,0 +1,132 @@
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"berth/cgroups"
+)
+
+// measured are the controllers that a container's statistics come from; they
+// are enabled where that works, also when no limit needs them.
+var measured = [...]string{"cpu", "io", "memory", "pids"}
+
+// enable turns the needed controllers on in every folder above this one, so that
+// it has their files. A controller can be on in a folder only when it is on in
+// all above (cgroup-v2.rst, "Top-down Constraint"), so where the folder has it
+// already, nothing is to be done: the usual case costs one read.
+func (f *folder) enable(base int, needed []string) error {
+	var buf [256]byte
+	b, err := readFile(f.fd, "cgroup.controllers", buf[:])
+	if err != nil {
+		return fmt.Errorf("read %s/cgroup.controllers: %w", f.Full(), err)
+	}
+	here := cgroups.ParseControllers(b)
+	missing := without(needed, here)
+	wished := without(measured[:], here)
+	if len(missing) == 0 && len(wished) == 0 {
+		return nil
+	}
+	if b, err = readFile(base, "cgroup.controllers", buf[:]); err != nil {
+		return fmt.Errorf("read %s/cgroup.controllers: %w", f.Mountpoint, err)
+	}
+	available := cgroups.ParseControllers(b)
+	if gone := without(missing, available); len(gone) > 0 {
+		return fmt.Errorf("cgroup %s: the controller %s is not available at %s (it has: %s): enable it on the host, or remove the limits that need it",
+			f.Full(), strings.Join(gone, ", "), f.Mountpoint, strings.TrimSpace(string(b)))
+	}
+	wished = without(wished, without(wished, available))
+	if len(missing) == 0 && len(wished) == 0 {
+		return nil
+	}
+	if err := f.enableIn(base, "", missing, wished); err != nil {
+		return err
+	}
+	path := f.Path[1:]
+	for i := range len(path) {
+		if path[i] != '/' {
+			continue
+		}
+		if err := f.enableIn(base, path[:i], missing, wished); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enableIn turns controllers on for the children of one folder.
+func (f *folder) enableIn(base int, folder string, missing, wished []string) error {
+	var buf [256]byte
+	file := sub(folder, "cgroup.subtree_control")
+	b, err := readFile(base, file, buf[:])
+	if err != nil {
+		return fmt.Errorf("read %s/%s: %w", f.Mountpoint, file, err)
+	}
+	on := cgroups.ParseControllers(b)
+	missing, wished = without(missing, on), without(wished, on)
+	if len(missing)+len(wished) == 0 {
+		return nil
+	}
+	if writeFile(base, file, plus(missing, wished)) == nil {
+		return nil
+	}
+	// One controller that the kernel refuses refuses them all: the ones that are
+	// only wished for go one by one, and may fail.
+	for i := range wished {
+		_ = writeFile(base, file, plus(wished[i:i+1], nil)) // statistics without it are what remains
+	}
+	for i := range missing {
+		if err := writeFile(base, file, plus(missing[i:i+1], nil)); err != nil {
+			return fmt.Errorf("enable the controller %s for %s: write %q to %s/%s: %w%s",
+				missing[i], f.Full(), "+"+missing[i], f.Mountpoint, file, err, enableHint(err))
+		}
+	}
+	return nil
+}
+
+func enableHint(err error) string {
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return ": that cgroup has processes of its own, and one that has cannot pass controllers on (cgroups(7), no internal processes): move them to a cgroup below it, or choose another linux.cgroupsPath"
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return ": that cgroup is threaded (see its cgroup.type), where this controller does not work: choose a linux.cgroupsPath that is not below a threaded cgroup"
+	case errors.Is(err, unix.ENOENT):
+		return ": the cgroup above does not have it enabled"
+	case denied(err):
+		return ": the controller is not delegated to this user: enable it in the cgroups above (with systemd: Delegate=), or remove the limits that need it"
+	}
+	return ""
+}
+
+// without returns what of list is not in other.
+func without(list, other []string) []string {
+	var rest []string
+next:
+	for _, name := range list {
+		for _, o := range other {
+			if o == name {
+				continue next
+			}
+		}
+		rest = append(rest, name)
+	}
+	return rest
+}
+
+// plus writes names in the form cgroup.subtree_control takes: "+cpu +memory".
+func plus(lists ...[]string) string {
+	var b strings.Builder
+	for _, list := range lists {
+		for _, name := range list {
+			if b.Len() > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteByte('+')
+			b.WriteString(name)
+		}
+	}
+	return b.String()
+}
