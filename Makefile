@@ -79,7 +79,7 @@ test: ## everything, dependencies first: build, checks, unit tests, fuzzing, and
 	$(GO) run ./tests/tally -total $(RESULTS) && [ -z "$${failed-}" ]
 
 .PHONY: test-integration
-test-integration: deps-integration bin/berth ## the integration suite (as root), of $$OCI_RUNTIME or bin/berth
+test-integration: deps-integration $(if $(OCI_RUNTIME),,bin/berth) ## the integration suite (as root), of $$OCI_RUNTIME or bin/berth
 	$(call suite,integration,-timeout 20m -parallel 4 ./tests/integration)
 
 # $(call suite,NAME,ARGUMENTS of go test): runs it uncached, keeps its results and prints failures, skips, counts.

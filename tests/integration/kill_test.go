@@ -1,0 +1,74 @@
+package integration
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A signal may be given by number or by name, with SIG and without, in small letters too; TERM is what is sent
+// when none is given. The script tells which signal came by its exit code.
+func TestKillBySignalName(t *testing.T) {
+	t.Parallel()
+	script := withScript("for s in TERM HUP USR1 INT; do trap \"exit $(kill -l $s)\" $s; done; echo ready; while :; do sleep 0.02; done")
+	for name, number := range map[string]int{
+		"TERM": 15, "SIGHUP": 1, "10": 10, "2": 2, "sigusr1": 10, "": 15,
+	} {
+		t.Run("signal "+name, func(t *testing.T) {
+			t.Parallel()
+			c := newContainer(t, script)
+			s := c.startSleeping()
+			args := []string{"kill", c.id}
+			if name != "" {
+				args = append(args, name)
+			}
+			c.oci(args...).ok(t)
+			want(t, "exit code, which is the signal's number", orphanExit(t, s.Pid), number)
+		})
+	}
+}
+
+// A signal that there is none of is refused, and nothing is sent.
+func TestKillWithBadSignal(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, withSleep())
+	c.startSleeping()
+	for _, name := range []string{"NOSUCH", "SIGNOSUCH", "1000", "-1"} {
+		r := c.oci("kill", c.id, name)
+		if r.code == 0 {
+			t.Errorf("kill with signal %q succeeded", name)
+		}
+		if isBerth() {
+			want(t, "exit code", r.code, 1)
+			wantContains(t, "error", r.stderr, name)
+		}
+	}
+	want(t, "status", c.state().Status, "running")
+}
+
+// A created container can be killed; then it is stopped and is never started.
+func TestKillOfCreated(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, withScript("echo ran"))
+	c.create().ok(t)
+	s := c.state()
+	c.kill("KILL").ok(t)
+	want(t, "exit code", orphanExit(t, s.Pid), 128+int(unix.SIGKILL))
+	c.waitStatus("stopped")
+	c.start().exits(t, 1)
+	want(t, "output", c.output(), "")
+	c.delete().ok(t)
+}
+
+// A stopped container and an unknown one cannot be killed; engines match on the words.
+func TestKillOfStoppedAndUnknown(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t)
+	r := c.kill("KILL").exits(t, 1)
+	wantContains(t, "kill of an unknown container", r.stderr, "does not exist")
+	c.create().ok(t)
+	c.start().ok(t)
+	c.waitStatus("stopped")
+	r = c.kill("KILL").exits(t, 1)
+	wantContains(t, "kill of a stopped container", r.stderr, "container not running")
+}
