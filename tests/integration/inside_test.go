@@ -113,7 +113,11 @@ func section(t *testing.T, output, name string) string {
 		t.Fatalf("no section %q in the output:\n%s", name, output)
 	}
 	part, _, _ := strings.Cut("\n"+rest, "\n== ")
-	return strings.TrimPrefix(part, "\n")
+	part = strings.TrimPrefix(part, "\n")
+	if part != "" && !strings.HasSuffix(part, "\n") {
+		part += "\n" // which stood before the next heading
+	}
+	return part
 }
 
 // want fails the test when got is not what was wanted; what says of which thing.

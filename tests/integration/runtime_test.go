@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,6 +37,7 @@ type call struct {
 	env        []string // beside the tests' own environment
 	extraFiles []*os.File
 	attr       *syscall.SysProcAttr
+	without    int // a capability (unix.CAP_…) that the runtime is not to have; 0 for none
 }
 
 // oci runs the runtime with args and collects what it prints. A runtime that hangs fails the test with a list of the
@@ -72,10 +74,29 @@ func (c call) start(t *testing.T, args ...string) *running {
 	if c.stdout != nil {
 		p.cmd.Stdout, p.cmd.Stderr = c.stdout, c.stdout
 	}
-	if err := children.start(p.cmd); err != nil {
+	start := func() error { return children.start(p.cmd) }
+	if c.without != 0 {
+		start = func() error { return startWithout(c.without, p.cmd) }
+	}
+	if err := start(); err != nil {
 		t.Fatalf("%s: %v", host.runtime, err)
 	}
 	return p
+}
+
+// startWithout starts cmd from a thread that gave up a capability, which then ends. (CAP_CHOWN, which is 0, cannot be
+// asked for.)
+func startWithout(capability int, cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that no other goroutine meets this thread
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(capability), 0, 0, 0); err != nil {
+			started <- fmt.Errorf("drop capability %d: %w", capability, err)
+			return
+		}
+		started <- children.start(cmd)
+	}()
+	return <-started
 }
 
 // memoryFile makes an anonymous file that goes away with the test.
