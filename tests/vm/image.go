@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Space on the cache's file system that must be free, in bytes: a Debian tree and its disk while an image is made;
+// what a machine writes while it runs.
+const (
+	spaceToBuild = 2 << 30
+	spaceToRun   = 1 << 30
+)
+
+// unusedFor is how long an image of an older content is kept.
+const unusedFor = 24 * time.Hour
+
+// installMissing installs the programs that this command calls and that are not there, on a system with apt.
+func installMissing(ctx context.Context, progress io.Writer) error {
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("the test machines are of amd64; this one is of %s", runtime.GOARCH)
+	}
+	var missing []string
+	for _, need := range []struct{ program, pkg string }{
+		{"mmdebstrap", "mmdebstrap"},
+		{"qemu-system-x86_64", "qemu-system-x86"},
+		{"mke2fs", "e2fsprogs"},
+		{"debugfs", "e2fsprogs"},
+		{"xz", "xz-utils"},
+	} {
+		if _, err := exec.LookPath(need.program); err != nil {
+			missing = append(missing, need.pkg)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+		return fmt.Errorf("install first (Debian's names): %s", strings.Join(missing, " "))
+	}
+	fmt.Fprintln(progress, "vm: installing", strings.Join(missing, " "))
+	os.Setenv("DEBIAN_FRONTEND", "noninteractive")
+	if err := command(ctx, "apt-get", "-qq", "update").Run(); err != nil {
+		return fmt.Errorf("apt-get update: %w", err)
+	}
+	install := command(ctx, "apt-get", append([]string{"-qq", "install", "-y", "--no-install-recommends"}, missing...)...)
+	if out, err := install.CombinedOutput(); err != nil {
+		return fmt.Errorf("apt-get install %s: %w\n%s", strings.Join(missing, " "), err, out)
+	}
+	return nil
+}
+
+// command is exec.CommandContext for a program that starts others: when the context ends, the whole process group
+// gets SIGTERM, and what is left of it after a while SIGKILL. It has no standard input.
+func command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
+	return cmd
+}
+
+// ensureImage returns the folder of an image (root.img, vmlinuz, initrd), which it makes when the cache does not
+// hold one of this content.
+func (h *harness) ensureImage(ctx context.Context, i image) (string, error) {
+	h.images[i.suite].Lock()
+	defer h.images[i.suite].Unlock()
+	key, err := i.key("tests/vm")
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(h.cache, 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lockFile(ctx, filepath.Join(h.cache, i.suite+".lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+
+	folder := filepath.Join(h.cache, i.suite+"-"+key)
+	if _, err := os.Stat(folder); err == nil {
+		now := time.Now()
+		return folder, os.Chtimes(folder, now, now)
+	}
+	if err := enoughSpace(h.cache, spaceToBuild); err != nil {
+		return "", err
+	}
+	build, err := os.MkdirTemp(h.cache, "building-"+i.suite+"-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(build)
+	h.say("making the %s image (about a minute, once)", i.suite)
+	err = h.phase("make the "+i.suite+" image", func() error {
+		cmd := command(ctx, "tests/vm/image", append([]string{i.suite, build}, i.lists...)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("tests/vm/image %s: %w\n%s", i.suite, err, lastLines(string(out), 40))
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := os.Rename(build, folder); err != nil {
+		return "", err
+	}
+	return folder, removeUnused(h.cache, i.suite, folder)
+}
+
+// key is a digest of all that the image is made from, save the packages' versions: those are what the mirror had
+// when it was made.
+func (i image) key(source string) (string, error) {
+	digest := sha256.New()
+	files := []string{"image", "guest/init"}
+	for _, list := range i.lists {
+		files = append(files, "packages/"+list)
+	}
+	fmt.Fprintln(digest, i.suite)
+	for _, name := range files {
+		text, err := os.ReadFile(filepath.Join(source, name))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(digest, "%s %d\n%s", name, len(text), text)
+	}
+	return fmt.Sprintf("%x", digest.Sum(nil)[:8]), nil
+}
+
+// removeUnused removes the suite's images other than keep that nobody has used of late, and what a build that was
+// killed left behind.
+func removeUnused(cache, suite, keep string) error {
+	for _, pattern := range []string{suite + "-*", "building-" + suite + "-*"} {
+		found, err := filepath.Glob(filepath.Join(cache, pattern))
+		if err != nil {
+			return err
+		}
+		for _, folder := range found {
+			info, err := os.Stat(folder)
+			if err != nil || folder == keep || time.Since(info.ModTime()) < unusedFor {
+				continue
+			}
+			if err := os.RemoveAll(folder); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lockFile waits for an exclusive lock, which other runs of this command may hold while they make an image.
+func lockFile(ctx context.Context, name string) (unlock func(), err error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if err != unix.EWOULDBLOCK {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+		select {
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("lock %s, which another run holds: %w", name, ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// enoughSpace fails unless the folder's file system has that many bytes free.
+func enoughSpace(folder string, bytes uint64) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(folder, &fs); err != nil {
+		return fmt.Errorf("statfs %s: %w", folder, err)
+	}
+	if free := fs.Bavail * uint64(fs.Bsize); free < bytes {
+		return fmt.Errorf("%s has %d MiB free, %d MiB are needed: make room, or name another folder with -cache or TMPDIR",
+			folder, free>>20, bytes>>20)
+	}
+	return nil
+}
+
+// lastLines returns the end of a text.
+func lastLines(text string, count int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(lines[max(len(lines)-count, 0):], "\n")
+}
