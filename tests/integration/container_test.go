@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -82,23 +83,34 @@ func newBundle(t *testing.T) *container {
 // must never go on into a host folder that was bound there.
 func removeAll(t *testing.T, folder string) {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Errorf("%s is kept: %v", folder, err)
-		return
-	}
-	mounts := parseMountinfo(string(text))
-	for i := len(mounts) - 1; i >= 0; i-- {
-		if strings.HasPrefix(mounts[i].target, folder+"/") {
-			if err := unix.Unmount(mounts[i].target, unix.MNT_DETACH); err != nil {
-				t.Errorf("%s is kept: unmount %s: %v", folder, mounts[i].target, err)
-				return
-			}
+	for {
+		// One at a time: where mounts are shared, one unmount may take others with it.
+		topmost := mountedBelow(folder)
+		if topmost == "" {
+			break
+		}
+		if err := unix.Unmount(topmost, unix.MNT_DETACH); err != nil {
+			t.Errorf("%s is kept: unmount %s: %v", folder, topmost, err)
+			return
 		}
 	}
 	if err := os.RemoveAll(folder); err != nil {
 		t.Errorf("remove the test's files: %v", err)
 	}
+}
+
+// mountedBelow gives the last mount on the folder or below it, "" for none.
+func mountedBelow(folder string) string {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return folder // which cannot be unmounted, and so is kept
+	}
+	for _, m := range slices.Backward(parseMountinfo(string(text))) {
+		if m.target == folder || strings.HasPrefix(m.target, folder+"/") {
+			return m.target
+		}
+	}
+	return ""
 }
 
 func (c *container) writeConfig(spec *specs.Spec) {
