@@ -104,11 +104,26 @@ func (p *Process) Recv() (Report, error) {
 	return r, nil
 }
 
-// DecodeFailure returns the failure in a report that came through another way
-// than the socket, or nil when data holds none.
-func DecodeFailure(p *plan.Plan, data []byte) error {
-	_, _, err := decodeReport(p, data)
+// DecodeFailure returns the failure in a report that came after start, when
+// the plan is no longer at hand: only its last operations can have failed.
+func DecodeFailure(data []byte) error {
+	_, _, err := decodeReport(nil, data)
+	if err == nil {
+		return errors.New("the executor sent a report that tells no failure")
+	}
 	return err
+}
+
+// lastOps names the operations that come after start, by their code.
+func (e *StepError) lastOps(code plan.Code) {
+	switch code {
+	case plan.CodeExecve:
+		e.Op, e.Origin = plan.Execve{}, plan.At("process.args")
+	case plan.CodeSeccomp:
+		e.Op, e.Origin = plan.Seccomp{}, plan.At("linux.seccomp")
+	case plan.CodeWaitStart:
+		e.Op, e.Origin = plan.WaitStart{}, plan.At("process")
+	}
 }
 
 func decodeReport(p *plan.Plan, b []byte) (uint32, plan.Point, error) {
@@ -124,6 +139,8 @@ func decodeReport(p *plan.Plan, b []byte) (uint32, plan.Point, error) {
 	e := &StepError{Errno: syscall.Errno(errno), Detail: string(detail)}
 	if p != nil && int(step) < len(p.Steps) {
 		e.Op, e.Origin = p.Steps[step].Op, p.Steps[step].Origin
+	} else {
+		e.lastOps(plan.Code(aux))
 	}
 	return kind, 0, e
 }

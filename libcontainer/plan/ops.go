@@ -115,6 +115,26 @@ type Attach struct {
 	InProc    bool // Target may lie in a procfs
 }
 
+// MountData mounts with mount(2), for what fsconfig(2) cannot say: options of
+// 256 bytes and more, MS_REMOUNT, and flags that only mount(2) has.
+type MountData struct {
+	Fstype string
+	Source string
+	Data   string // options with commas between
+	Flags  uint64 // MS_* bits
+	Root   Slot
+	Target string
+	Create Kind
+}
+
+// CopyUp copies what lies at Path inside Root into the root of Mount, as the
+// option tmpcopyup asks.
+type CopyUp struct {
+	Root  Slot
+	Path  string
+	Mount Slot
+}
+
 // Mknod makes a device node or FIFO at Path inside Root. One that is there
 // already must be the same device.
 type Mknod struct {
@@ -259,6 +279,8 @@ type Umask struct {
 type Chdir struct {
 	Path   string
 	Create bool // make it where it is missing
+	Defer  bool // EACCES is no failure yet: Again tries as another user
+	Again  bool // only try where an earlier Defer was refused
 }
 
 // NoNewPrivs sets the no_new_privs bit; prctl(2), PR_SET_NO_NEW_PRIVS.
@@ -293,11 +315,12 @@ type Ambient struct {
 	Set uint64
 }
 
-// Seccomp installs a filter; seccomp(2), SECCOMP_SET_MODE_FILTER.
+// Seccomp installs a filter; seccomp(2), SECCOMP_SET_MODE_FILTER. The program
+// is compiled while the plan is carried out, so its flags come with it: eight
+// bytes of SECCOMP_FILTER_FLAG_* bits, then the array of struct sock_filter.
 type Seccomp struct {
-	Program Slot   // a descriptor of the array of struct sock_filter
-	Flags   uint64 // SECCOMP_FILTER_FLAG_* bits
-	Listen  Slot   // where the listener's descriptor goes, or SlotNone
+	Program Slot
+	Listen  Slot // where the listener's descriptor goes, or SlotNone
 }
 
 // SetName sets the process's name as ps shows it until execve; prctl(2),

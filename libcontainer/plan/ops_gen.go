@@ -22,6 +22,8 @@ const (
 	CodeOpenTree
 	CodeMountSetattr
 	CodeAttach
+	CodeMountData
+	CodeCopyUp
 	CodeMknod
 	CodeMkdir
 	CodeSymlink
@@ -75,6 +77,8 @@ var fieldCounts = [codeCount]uint8{
 	CodeOpenTree:        6,
 	CodeMountSetattr:    6,
 	CodeAttach:          7,
+	CodeMountData:       7,
+	CodeCopyUp:          3,
 	CodeMknod:           6,
 	CodeMkdir:           3,
 	CodeSymlink:         3,
@@ -97,14 +101,14 @@ var fieldCounts = [codeCount]uint8{
 	CodeKeyring:         1,
 	CodeRlimit:          3,
 	CodeUmask:           1,
-	CodeChdir:           2,
+	CodeChdir:           4,
 	CodeNoNewPrivs:      0,
 	CodeBounding:        1,
 	CodeSetgroups:       1,
 	CodeSetids:          2,
 	CodeCapset:          3,
 	CodeAmbient:         1,
-	CodeSeccomp:         3,
+	CodeSeccomp:         2,
 	CodeSetName:         1,
 	CodeFindExec:        2,
 	CodeWaitStart:       2,
@@ -142,6 +146,10 @@ func (c Code) String() string {
 		return "mount_setattr"
 	case CodeAttach:
 		return "attach"
+	case CodeMountData:
+		return "mount_data"
+	case CodeCopyUp:
+		return "copy_up"
 	case CodeMknod:
 		return "mknod"
 	case CodeMkdir:
@@ -464,6 +472,50 @@ func (o Attach) encode(e *encoder) {
 	e.bool(o.Nosymlink)
 	e.bool(o.Nofollow)
 	e.bool(o.InProc)
+}
+
+// Code returns CodeMountData.
+func (o MountData) Code() Code { return CodeMountData }
+
+// Args returns the arguments in order.
+func (o MountData) Args() []Arg {
+	return []Arg{
+		{"fstype", o.Fstype},
+		{"source", o.Source},
+		{"data", o.Data},
+		{"flags", o.Flags},
+		{"root", o.Root},
+		{"target", o.Target},
+		{"create", o.Create},
+	}
+}
+
+func (o MountData) encode(e *encoder) {
+	e.string(o.Fstype)
+	e.string(o.Source)
+	e.string(o.Data)
+	e.uint(o.Flags)
+	e.uint(uint64(o.Root))
+	e.string(o.Target)
+	e.uint(uint64(o.Create))
+}
+
+// Code returns CodeCopyUp.
+func (o CopyUp) Code() Code { return CodeCopyUp }
+
+// Args returns the arguments in order.
+func (o CopyUp) Args() []Arg {
+	return []Arg{
+		{"root", o.Root},
+		{"path", o.Path},
+		{"mount", o.Mount},
+	}
+}
+
+func (o CopyUp) encode(e *encoder) {
+	e.uint(uint64(o.Root))
+	e.string(o.Path)
+	e.uint(uint64(o.Mount))
 }
 
 // Code returns CodeMknod.
@@ -826,12 +878,16 @@ func (o Chdir) Args() []Arg {
 	return []Arg{
 		{"path", o.Path},
 		{"create", o.Create},
+		{"defer", o.Defer},
+		{"again", o.Again},
 	}
 }
 
 func (o Chdir) encode(e *encoder) {
 	e.string(o.Path)
 	e.bool(o.Create)
+	e.bool(o.Defer)
+	e.bool(o.Again)
 }
 
 // Code returns CodeNoNewPrivs.
@@ -928,14 +984,12 @@ func (o Seccomp) Code() Code { return CodeSeccomp }
 func (o Seccomp) Args() []Arg {
 	return []Arg{
 		{"program", o.Program},
-		{"flags", o.Flags},
 		{"listen", o.Listen},
 	}
 }
 
 func (o Seccomp) encode(e *encoder) {
 	e.uint(uint64(o.Program))
-	e.uint(o.Flags)
 	e.uint(uint64(o.Listen))
 }
 

@@ -36,7 +36,13 @@ int op_chdir(struct executor *x, const struct op_chdir *op)
 	char cwd[PATH_MAX];
 	int r;
 
+	if (op->again && !x->cwd_refused)
+		return 0;
 	if (chdir(path) < 0) {
+		if (errno == EACCES && op->defer) {
+			x->cwd_refused = 1; /* perhaps only the target user may enter */
+			return 0;
+		}
 		if (errno != ENOENT || !op->create)
 			return fail(x, "chdir %s", path);
 		r = make_cwd(x, path);

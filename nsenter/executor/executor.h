@@ -77,10 +77,12 @@ struct executor {
 	int socket;    /* -1 once the parent is not needed any more */
 	int report_fd; /* where failures go after that, or -1 */
 	uint32_t step; /* index of the operation at work */
+	uint32_t code; /* and its code */
 	int slots[PLAN_SLOT_COUNT];
 
 	const char **pointers; /* room for argv and envp */
 	uint32_t pointers_used;
+	int cwd_refused;	/* op_chdir put it off */
 	const char *executable; /* what op_find_exec chose */
 	char late[PLAN_REPLY_DATA + 1];
 	char detail[PLAN_REPORT_DETAIL];

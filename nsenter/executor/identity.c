@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -98,27 +99,33 @@ int op_ambient(struct executor *x, const struct op_ambient *op)
 	return 0;
 }
 
+/* Eight bytes of flags, then the filter. */
+#define SECCOMP_HEAD 8
+
 int op_seccomp(struct executor *x, const struct op_seccomp *op)
 {
 	struct sock_fprog program;
 	struct stat st;
-	void *filter;
+	const unsigned char *data;
+	uint64_t flags;
+	size_t size;
 	int fd = slot_fd(x, op->program);
 	long r;
 
 	if (fstat(fd, &st) < 0)
 		return fail(x, "stat of the seccomp program");
-	if (st.st_size <= 0 || st.st_size % (off_t)sizeof(struct sock_filter) ||
-	    st.st_size / (off_t)sizeof(struct sock_filter) > BPF_MAXINSNS)
+	size = st.st_size < SECCOMP_HEAD ? 0 : (size_t)st.st_size - SECCOMP_HEAD;
+	if (!size || size % sizeof(struct sock_filter) || size / sizeof(struct sock_filter) > BPF_MAXINSNS)
 		return fail_with(x, EINVAL, "the seccomp program has no valid size");
-	filter = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (filter == MAP_FAILED)
+	data = mmap(NULL, size + SECCOMP_HEAD, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (data == MAP_FAILED)
 		return fail(x, "mmap of the seccomp program");
 	/* Nothing but what is needed may be called after the filter is in force. */
 	slot_close(x, op->program);
-	program.len = (unsigned short)((size_t)st.st_size / sizeof(struct sock_filter));
-	program.filter = filter;
-	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)op->flags, &program);
+	memcpy(&flags, data, sizeof(flags));
+	program.len = (unsigned short)(size / sizeof(struct sock_filter));
+	program.filter = (struct sock_filter *)(uintptr_t)(data + SECCOMP_HEAD);
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)flags, &program);
 	if (r < 0)
 		return fail(x, "seccomp");
 	if (op->listen != PLAN_SLOT_NONE)

@@ -79,6 +79,7 @@ static int carry_out(struct executor *x)
 			continue;
 		}
 		x->detail[0] = 0;
+		x->code = s->code;
 		r = op_dispatch(x, (enum op_code)s->code, s + 1);
 		if (r == 0)
 			skip = s->or_else;
@@ -113,6 +114,6 @@ int main(int argc, char **argv)
 	umask(0);
 	if (r == 0)
 		r = carry_out(x);
-	send_report(x, PLAN_REPORT_FAILED, x->step, -r, 0, -1);
+	send_report(x, PLAN_REPORT_FAILED, x->step, -r, x->code, -1);
 	return 1;
 }

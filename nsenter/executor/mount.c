@@ -248,3 +248,21 @@ int op_attach(struct executor *x, const struct op_attach *op)
 	close(at);
 	return r;
 }
+
+/* The descriptor's link in the host's /proc, still in place, names the target. */
+int op_mount_data(struct executor *x, const struct op_mount_data *op)
+{
+	const char *path = plan_str(x, op->target);
+	int how = op->create == PLAN_KIND_NONE ? 0 : ROOT_CREATE_DIR;
+	char link[32];
+	int at = root_target(slot_fd(x, op->root), path, how);
+	int r = 0;
+
+	if (at < 0)
+		return fail(x, "open mount point %s", path);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", at);
+	if (mount(plan_str(x, op->source), link, plan_str(x, op->fstype), op->flags, plan_str(x, op->data)) < 0)
+		r = fail(x, "mount %s at %s", plan_str(x, op->fstype), path);
+	close(at);
+	return r;
+}

@@ -91,6 +91,8 @@ enum op_code {
 	OP_OPEN_TREE,
 	OP_MOUNT_SETATTR,
 	OP_ATTACH,
+	OP_MOUNT_DATA,
+	OP_COPY_UP,
 	OP_MKNOD,
 	OP_MKDIR,
 	OP_SYMLINK,
@@ -237,6 +239,26 @@ struct op_attach {
 	uint64_t nosymlink; /* no link anywhere in Target (for /proc and /sys) */
 	uint64_t nofollow; /* a link at the end of Target is itself covered */
 	uint64_t in_proc; /* Target may lie in a procfs */
+};
+
+/* MountData mounts with mount(2), for what fsconfig(2) cannot say: options of
+ * 256 bytes and more, MS_REMOUNT, and flags that only mount(2) has. */
+struct op_mount_data {
+	struct ref_str fstype;
+	struct ref_str source;
+	struct ref_str data; /* options with commas between */
+	uint64_t flags; /* MS_* bits */
+	uint64_t root;
+	struct ref_str target;
+	uint64_t create;
+};
+
+/* CopyUp copies what lies at Path inside Root into the root of Mount, as the
+ * option tmpcopyup asks. */
+struct op_copy_up {
+	uint64_t root;
+	struct ref_str path;
+	uint64_t mount;
 };
 
 /* Mknod makes a device node or FIFO at Path inside Root. One that is there
@@ -387,6 +409,8 @@ struct op_umask {
 struct op_chdir {
 	struct ref_str path;
 	uint64_t create; /* make it where it is missing */
+	uint64_t defer; /* EACCES is no failure yet: Again tries as another user */
+	uint64_t again; /* only try where an earlier Defer was refused */
 };
 
 /* NoNewPrivs sets the no_new_privs bit; prctl(2), PR_SET_NO_NEW_PRIVS. */
@@ -423,10 +447,11 @@ struct op_ambient {
 	uint64_t set;
 };
 
-/* Seccomp installs a filter; seccomp(2), SECCOMP_SET_MODE_FILTER. */
+/* Seccomp installs a filter; seccomp(2), SECCOMP_SET_MODE_FILTER. The program
+ * is compiled while the plan is carried out, so its flags come with it: eight
+ * bytes of SECCOMP_FILTER_FLAG_* bits, then the array of struct sock_filter. */
 struct op_seccomp {
-	uint64_t program; /* a descriptor of the array of struct sock_filter */
-	uint64_t flags; /* SECCOMP_FILTER_FLAG_* bits */
+	uint64_t program;
 	uint64_t listen; /* where the listener's descriptor goes, or SlotNone */
 };
 
@@ -482,6 +507,8 @@ int op_fsmount(struct executor *x, const struct op_fsmount *op);
 int op_open_tree(struct executor *x, const struct op_open_tree *op);
 int op_mount_setattr(struct executor *x, const struct op_mount_setattr *op);
 int op_attach(struct executor *x, const struct op_attach *op);
+int op_mount_data(struct executor *x, const struct op_mount_data *op);
+int op_copy_up(struct executor *x, const struct op_copy_up *op);
 int op_mknod(struct executor *x, const struct op_mknod *op);
 int op_mkdir(struct executor *x, const struct op_mkdir *op);
 int op_symlink(struct executor *x, const struct op_symlink *op);

@@ -16,6 +16,8 @@ const struct op_desc op_descs[OP_COUNT] = {
 	[OP_OPEN_TREE] = {"open_tree", 6, {FIELD_SLOT, FIELD_STR, FIELD_BOOL, FIELD_BOOL, FIELD_BOOL, FIELD_SLOT}},
 	[OP_MOUNT_SETATTR] = {"mount_setattr", 6, {FIELD_SLOT, FIELD_BOOL, FIELD_U64, FIELD_U64, FIELD_U64, FIELD_SLOT}},
 	[OP_ATTACH] = {"attach", 7, {FIELD_SLOT, FIELD_SLOT, FIELD_STR, FIELD_KIND, FIELD_BOOL, FIELD_BOOL, FIELD_BOOL}},
+	[OP_MOUNT_DATA] = {"mount_data", 7, {FIELD_STR, FIELD_STR, FIELD_STR, FIELD_U64, FIELD_SLOT, FIELD_STR, FIELD_KIND}},
+	[OP_COPY_UP] = {"copy_up", 3, {FIELD_SLOT, FIELD_STR, FIELD_SLOT}},
 	[OP_MKNOD] = {"mknod", 6, {FIELD_SLOT, FIELD_STR, FIELD_U32, FIELD_U64, FIELD_U32, FIELD_U32}},
 	[OP_MKDIR] = {"mkdir", 3, {FIELD_SLOT, FIELD_STR, FIELD_U32}},
 	[OP_SYMLINK] = {"symlink", 3, {FIELD_SLOT, FIELD_STR, FIELD_STR}},
@@ -38,14 +40,14 @@ const struct op_desc op_descs[OP_COUNT] = {
 	[OP_KEYRING] = {"keyring", 1, {FIELD_STR}},
 	[OP_RLIMIT] = {"rlimit", 3, {FIELD_U32, FIELD_U64, FIELD_U64}},
 	[OP_UMASK] = {"umask", 1, {FIELD_U32}},
-	[OP_CHDIR] = {"chdir", 2, {FIELD_STR, FIELD_BOOL}},
+	[OP_CHDIR] = {"chdir", 4, {FIELD_STR, FIELD_BOOL, FIELD_BOOL, FIELD_BOOL}},
 	[OP_NO_NEW_PRIVS] = {"no_new_privs", 0, {0}},
 	[OP_BOUNDING] = {"bounding", 1, {FIELD_U64}},
 	[OP_SETGROUPS] = {"setgroups", 1, {FIELD_BLOB}},
 	[OP_SETIDS] = {"setids", 2, {FIELD_U32, FIELD_U32}},
 	[OP_CAPSET] = {"capset", 3, {FIELD_U64, FIELD_U64, FIELD_U64}},
 	[OP_AMBIENT] = {"ambient", 1, {FIELD_U64}},
-	[OP_SECCOMP] = {"seccomp", 3, {FIELD_SLOT, FIELD_U64, FIELD_SLOT}},
+	[OP_SECCOMP] = {"seccomp", 2, {FIELD_SLOT, FIELD_SLOT}},
 	[OP_SET_NAME] = {"set_name", 1, {FIELD_STR}},
 	[OP_FIND_EXEC] = {"find_exec", 2, {FIELD_STR, FIELD_LIST}},
 	[OP_WAIT_START] = {"wait_start", 2, {FIELD_SLOT, FIELD_SLOT}},
@@ -83,6 +85,10 @@ int op_dispatch(struct executor *x, enum op_code code, const void *fields)
 		return op_mount_setattr(x, fields);
 	case OP_ATTACH:
 		return op_attach(x, fields);
+	case OP_MOUNT_DATA:
+		return op_mount_data(x, fields);
+	case OP_COPY_UP:
+		return op_copy_up(x, fields);
 	case OP_MKNOD:
 		return op_mknod(x, fields);
 	case OP_MKDIR:

@@ -1,0 +1,229 @@
+// Package cli is berth's command line: runc's, whole, and what berth has
+// beside. Each command has a file of its own.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"berth/libcontainer"
+)
+
+// Set by the build.
+var (
+	version = "unknown"
+	commit  = "unknown"
+)
+
+// failure is the exit code of berth's own failures; exec's are 255.
+const failure = 1
+
+// exitCode is an error that stands for a container's own exit code and has
+// nothing to say.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// Main runs berth with the arguments of main and returns its exit code.
+func Main(args []string) int {
+	app := &app{}
+	root := app.command()
+	err := root.Run(context.Background(), longFlags(root, args))
+	var code exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code):
+		return int(code)
+	}
+	app.fail(err)
+	return failure
+}
+
+// app is what the global flags set for all commands.
+type app struct {
+	log     logger
+	runtime *libcontainer.Runtime
+}
+
+func (a *app) command() *cli.Command {
+	quiet := func(context.Context, *cli.Command, error) {}
+	usage := func(_ context.Context, c *cli.Command, err error, _ bool) error {
+		return fmt.Errorf("%w: see `%s --help`", err, c.FullName())
+	}
+	root := &cli.Command{
+		Name:            "berth",
+		Usage:           "run containers as the Open Container Initiative's runtime-spec describes them",
+		Description:     "A container is made from a bundle: a folder with a config.json (see `berth spec`)\nand the root file system that it names.",
+		HideHelpCommand: false,
+		HideVersion:     true,
+		ExitErrHandler:  quiet,
+		OnUsageError:    usage,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "debug", Usage: "log more"},
+			&cli.StringFlag{Name: "log", Usage: "write messages to `FILE` too"},
+			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT` of the log file: text or json"},
+			&cli.StringFlag{Name: "log-level", Usage: "least `LEVEL` to log: debug, info, warning or error"},
+			&cli.StringFlag{Name: "root", Usage: "keep containers' state in `DIR` (default /run/berth, for others than root $XDG_RUNTIME_DIR/berth)"},
+			&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups"},
+			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "who makes the cgroups: cgroupfs, systemd or disabled"},
+			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "whether berth is without root's powers: true, false or auto"},
+			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},
+		},
+		Before:   a.before,
+		Action:   a.noCommand,
+		Commands: a.commands(),
+	}
+	for _, c := range root.Commands {
+		c.ExitErrHandler, c.OnUsageError = quiet, usage
+		c.HideHelpCommand = true
+	}
+	return root
+}
+
+func (a *app) commands() []*cli.Command {
+	return []*cli.Command{
+		a.createCommand(), a.runCommand(), a.startCommand(), a.stateCommand(), a.killCommand(), a.deleteCommand(),
+		a.listCommand(), a.specCommand(), a.planCommand(), a.versionCommand(),
+	}
+}
+
+// noCommand is what berth does without one.
+func (a *app) noCommand(_ context.Context, c *cli.Command) error {
+	if c.Bool("version") {
+		return printVersion(os.Stdout)
+	}
+	if name := c.Args().First(); name != "" {
+		return fmt.Errorf("there is no command %q: see `berth --help`", name)
+	}
+	return cli.ShowAppHelp(c)
+}
+
+// before takes the global flags in.
+func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, error) {
+	if err := a.log.open(c.String("log"), c.String("log-format"), logLevel(c)); err != nil {
+		return ctx, err
+	}
+	switch m := c.String("cgroup-manager"); {
+	case c.Bool("systemd-cgroup"), m == "systemd":
+		return ctx, errors.New("--systemd-cgroup is not supported by this version of berth yet: leave it out, and use an absolute linux.cgroupsPath")
+	case m == "disabled":
+		return ctx, errors.New("--cgroup-manager disabled is not supported by this version of berth yet: leave it out")
+	case m != "cgroupfs":
+		return ctx, fmt.Errorf("--cgroup-manager %q: use cgroupfs, systemd or disabled", m)
+	}
+	switch r := c.String("rootless"); r {
+	case "true", "false", "auto":
+	default:
+		return ctx, fmt.Errorf("--rootless %q: use true, false or auto", r)
+	}
+	root, err := stateRoot(c.String("root"))
+	if err != nil {
+		return ctx, err
+	}
+	a.runtime = &libcontainer.Runtime{Root: root, Version: version, Log: a.log.write}
+	return ctx, nil
+}
+
+// stateRoot returns the absolute path of the state root.
+func stateRoot(flag string) (string, error) {
+	if flag != "" {
+		abs, err := filepath.Abs(flag)
+		if err != nil {
+			return "", fmt.Errorf("--root: %w", err)
+		}
+		return abs, nil
+	}
+	if os.Geteuid() == 0 {
+		return "/run/berth", nil
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "berth"), nil
+	}
+	return "", errors.New("no place for containers' state: set XDG_RUNTIME_DIR, or name a folder with --root")
+}
+
+// longFlags doubles the dash of long flags that have one, as in -no-subreaper:
+// scripts and engines written for runc use them. It stops where arguments
+// begin that are not berth's.
+func longFlags(root *cli.Command, args []string) []string {
+	out := append([]string{}, args...)
+	flags := root.Flags
+	inCommand := false
+	for i := 1; i < len(out); i++ {
+		arg := out[i]
+		if arg == "--" {
+			break
+		}
+		if !strings.HasPrefix(arg, "-") || arg == "-" {
+			if inCommand {
+				if stopsAtArgument(out[1:i]) {
+					break
+				}
+				continue
+			}
+			if c := root.Command(arg); c != nil {
+				inCommand = true
+				flags = append(append([]cli.Flag{}, flags...), c.Flags...)
+			}
+			continue
+		}
+		name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		f := findFlag(flags, name)
+		if f == nil {
+			continue
+		}
+		if !strings.HasPrefix(arg, "--") && len(name) > 1 {
+			out[i] = "-" + arg
+		}
+		_ = value
+		if takesValue(f) && !hasValue {
+			i++ // its value may start with a dash
+		}
+	}
+	return out
+}
+
+// stopsAtArgument says whether the command among args is exec, whose arguments
+// after the id are the process's.
+func stopsAtArgument(args []string) bool {
+	for _, a := range args {
+		if a == "exec" {
+			return true
+		}
+	}
+	return false
+}
+
+func findFlag(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range flags {
+		for _, n := range f.Names() {
+			if n == name {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+func takesValue(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationFlag)
+	return ok && d.TakesValue()
+}
+
+// oneID returns the container id that a command takes as its only argument.
+func oneID(c *cli.Command) (string, error) {
+	switch c.Args().Len() {
+	case 1:
+		return c.Args().First(), nil
+	case 0:
+		return "", fmt.Errorf("%s needs a container id: see `berth %s --help`", c.Name, c.Name)
+	}
+	return "", fmt.Errorf("%s takes one container id, not %d arguments: see `berth %s --help`", c.Name, c.Args().Len(), c.Name)
+}

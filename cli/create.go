@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sys/unix"
+
+	"berth/libcontainer"
+)
+
+// createFlags are those that create and run share.
+func createFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Value: ".", Usage: "the bundle's `FOLDER`"},
+		&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "another `FILE` than the bundle's config.json"},
+		&cli.StringFlag{Name: "console-socket", Usage: "unix `SOCKET` that gets the terminal's master"},
+		&cli.StringFlag{Name: "pidfd-socket", Usage: "unix `SOCKET` that gets a pidfd of the container's process"},
+		&cli.StringFlag{Name: "pid-file", Usage: "`FILE` that gets the process id of the container's process"},
+		&cli.BoolFlag{Name: "no-pivot", Usage: "use MS_MOVE and chroot in place of pivot_root, for hosts that run from a ramdisk"},
+		&cli.BoolFlag{Name: "no-new-keyring", Usage: "keep the caller's session keyring"},
+		&cli.IntFlag{Name: "preserve-fds", Usage: "hand `N` descriptors from 3 on to the container's process"},
+	}
+}
+
+func (a *app) createCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "create",
+		Usage:     "create a container; start starts it",
+		ArgsUsage: "ID",
+		Flags:     createFlags(),
+		Action: func(_ context.Context, c *cli.Command) error {
+			opt, err := createOptions(c)
+			if err != nil {
+				return err
+			}
+			opt.Wait = true
+			if opt.Bundle.Spec.Process.Terminal && opt.ConsoleSocket == "" {
+				return errors.New("process.terminal: create has no terminal to relay to: pass --console-socket, use run without --detach, or set process.terminal to false")
+			}
+			_, err = a.runtime.Create(opt)
+			return err
+		},
+	}
+}
+
+// createOptions reads the flags and the bundle.
+func createOptions(c *cli.Command) (*libcontainer.CreateOptions, error) {
+	id, err := oneID(c)
+	if err != nil {
+		return nil, err
+	}
+	bundle, err := libcontainer.LoadBundle(c.String("bundle"), c.String("config"))
+	if err != nil {
+		return nil, err
+	}
+	opt := &libcontainer.CreateOptions{
+		ID:            id,
+		Bundle:        bundle,
+		NoPivot:       c.Bool("no-pivot"),
+		NoNewKeyring:  c.Bool("no-new-keyring"),
+		PreserveFDs:   c.Int("preserve-fds"),
+		PidFile:       c.String("pid-file"),
+		ConsoleSocket: c.String("console-socket"),
+		PidfdSocket:   c.String("pidfd-socket"),
+	}
+	if opt.ConsoleSocket != "" && !bundle.Spec.Process.Terminal {
+		return nil, errors.New("--console-socket: process.terminal is false: set it, or leave the socket out")
+	}
+	return opt, checkPreserved(opt.PreserveFDs)
+}
+
+// checkPreserved fails where a descriptor that is to be handed on is not open.
+func checkPreserved(n int) error {
+	if n < 0 || n > 1024 {
+		return fmt.Errorf("--preserve-fds %d: use 0 to 1024", n)
+	}
+	for fd := 3; fd < 3+n; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open: %w", n, fd, err)
+		}
+	}
+	return nil
+}
+
+func (a *app) startCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "start",
+		Usage:     "start the process of a created container",
+		ArgsUsage: "ID",
+		Action: func(_ context.Context, c *cli.Command) error {
+			id, err := oneID(c)
+			if err != nil {
+				return err
+			}
+			return a.runtime.Start(id)
+		},
+	}
+}
+
+// stdio says whether berth's standard input is a terminal.
+func stdinIsTerminal() bool {
+	_, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS)
+	return err == nil
+}

@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"berth/libcontainer"
+	"berth/libcontainer/compile"
+	"berth/libcontainer/plan"
+)
+
+func (a *app) planCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "plan",
+		Usage:     "print what would be done for a bundle, in order, and why; nothing is done",
+		ArgsUsage: "[ID]",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Value: ".", Usage: "the bundle's `FOLDER`"},
+			&cli.StringFlag{Name: "config", Aliases: []string{"f"}, Usage: "another `FILE` than the bundle's config.json"},
+			&cli.BoolFlag{Name: "no-pivot", Usage: "as for create"},
+			&cli.BoolFlag{Name: "no-new-keyring", Usage: "as for create"},
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "`FORMAT`: text or json"},
+		},
+		Action: func(_ context.Context, c *cli.Command) error {
+			id := "ID"
+			if c.Args().Len() > 0 {
+				id = c.Args().First()
+			}
+			bundle, err := libcontainer.LoadBundle(c.String("bundle"), c.String("config"))
+			if err != nil {
+				return err
+			}
+			out, err := a.runtime.Plan(&libcontainer.CreateOptions{ID: id, Bundle: bundle, Wait: true,
+				NoPivot: c.Bool("no-pivot"), NoNewKeyring: c.Bool("no-new-keyring")})
+			if err != nil {
+				return err
+			}
+			for _, w := range out.Warnings {
+				a.log.write("warning", w)
+			}
+			switch f := c.String("format"); f {
+			case "text":
+				return printPlan(os.Stdout, out)
+			case "json":
+				return printJSON(os.Stdout, planJSON(out))
+			default:
+				return fmt.Errorf("--format %q: use text or json", f)
+			}
+		},
+	}
+}
+
+// printPlan prints a line for each operation; those that only run when the one
+// above failed are indented.
+func printPlan(w io.Writer, out *compile.Output) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "clone with %s\n", strings.Join(compile.CloneNames(out.Cloneflags), " "))
+	orElse := 0
+	for i := range out.Plan.Steps {
+		s := &out.Plan.Steps[i]
+		indent := ""
+		if orElse > 0 {
+			orElse--
+			indent = "  "
+		}
+		fmt.Fprintf(&b, "%3d  %s%s%s  # %s%s\n", i, indent, s.Op.Code(), argsText(s.Op), s.Origin, tolerated(s))
+		orElse = max(orElse, s.Else)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func argsText(op plan.Op) string {
+	var b strings.Builder
+	for _, a := range op.Args() {
+		if text := argText(a.Value); text != "" {
+			fmt.Fprintf(&b, " %s=%s", a.Name, text)
+		}
+	}
+	return b.String()
+}
+
+// argText returns an argument as it is printed, empty where it says nothing.
+func argText(v any) string {
+	switch v := v.(type) {
+	case string:
+		if v == "" {
+			return ""
+		}
+		if strings.ContainsAny(v, " \t\"") {
+			return strconv.Quote(v)
+		}
+		return v
+	case []string:
+		if len(v) == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%q", v)
+	case []byte:
+		return fmt.Sprintf("%x", v)
+	case bool:
+		if !v {
+			return ""
+		}
+		return "true"
+	case uint64:
+		return fmt.Sprintf("%#x", v)
+	case plan.Slot:
+		if v == plan.SlotNone {
+			return ""
+		}
+	}
+	return fmt.Sprint(v)
+}
+
+func tolerated(s *plan.Step) string {
+	if len(s.OnError) == 0 {
+		return ""
+	}
+	names := make([]string, len(s.OnError))
+	for i, e := range s.OnError {
+		names[i] = errnoName(e)
+	}
+	if s.Else == 0 {
+		return "; goes on after " + strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("; after %s the next %d instead", strings.Join(names, ", "), s.Else)
+}
+
+// planStep is an operation in the JSON form.
+type planStep struct {
+	Op      string         `json:"op"`
+	Args    map[string]any `json:"args,omitempty"`
+	Origin  string         `json:"origin"`
+	OnError []string       `json:"onError,omitempty"`
+	Else    int            `json:"else,omitempty"`
+}
+
+type planDocument struct {
+	Clone []string   `json:"clone"`
+	Steps []planStep `json:"steps"`
+}
+
+func planJSON(out *compile.Output) *planDocument {
+	doc := &planDocument{Clone: compile.CloneNames(out.Cloneflags), Steps: make([]planStep, len(out.Plan.Steps))}
+	for i := range out.Plan.Steps {
+		s := &out.Plan.Steps[i]
+		step := planStep{Op: s.Op.Code().String(), Origin: s.Origin.String(), Else: s.Else}
+		args := s.Op.Args()
+		if len(args) > 0 {
+			step.Args = make(map[string]any, len(args))
+		}
+		for _, a := range args {
+			if named, ok := a.Value.(fmt.Stringer); ok {
+				step.Args[a.Name] = named.String()
+			} else {
+				step.Args[a.Name] = a.Value
+			}
+		}
+		for _, e := range s.OnError {
+			step.OnError = append(step.OnError, errnoName(e))
+		}
+		doc.Steps[i] = step
+	}
+	return doc
+}

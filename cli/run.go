@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sys/unix"
+
+	"berth/libcontainer"
+)
+
+func (a *app) runCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "create a container, start it, and remove it when its process ends",
+		ArgsUsage: "ID",
+		Flags: append(createFlags(),
+			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Usage: "leave the container to itself once it runs"},
+			&cli.BoolFlag{Name: "keep", Usage: "do not remove the container when its process ends"},
+			&cli.BoolFlag{Name: "no-subreaper", Usage: "do not adopt processes that the container leaves behind"},
+		),
+		Action: func(_ context.Context, c *cli.Command) error {
+			opt, err := createOptions(c)
+			if err != nil {
+				return err
+			}
+			if c.Bool("detach") {
+				return a.runDetached(opt)
+			}
+			return a.runForeground(opt, c.Bool("keep"), !c.Bool("no-subreaper"))
+		},
+	}
+}
+
+func (a *app) runDetached(opt *libcontainer.CreateOptions) error {
+	if opt.Bundle.Spec.Process.Terminal && opt.ConsoleSocket == "" {
+		return errors.New("process.terminal: a detached container has no terminal to relay to: pass --console-socket, leave --detach out, or set process.terminal to false")
+	}
+	c, err := a.runtime.Create(opt)
+	if err != nil {
+		return err
+	}
+	return a.runtime.Poststart(c, opt.Bundle.Spec)
+}
+
+// runForeground stays with the container: it passes signals and the terminal
+// on and ends with the process's exit code.
+func (a *app) runForeground(opt *libcontainer.CreateOptions, keep, subreaper bool) error {
+	if opt.ConsoleSocket != "" {
+		return errors.New("--console-socket: only with --detach: without it berth relays the terminal itself")
+	}
+	var tty *terminal
+	if opt.Bundle.Spec.Process.Terminal {
+		var err error
+		if tty, err = newTerminal(); err != nil {
+			return err
+		}
+		defer tty.restore()
+		opt.Console = tty.relay
+	}
+	if subreaper {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("become a subreaper: %w", err)
+		}
+	}
+	signals := catchSignals()
+	c, err := a.runtime.Create(opt)
+	if err != nil {
+		return err
+	}
+	signals.passTo(c.Pid, tty)
+	if err := a.runtime.Poststart(c, opt.Bundle.Spec); err != nil {
+		return errors.Join(err, a.runtime.Delete(c.ID, true))
+	}
+	status, err := waitFor(c.Pid)
+	tty.drain()
+	if err != nil {
+		return errors.Join(err, a.runtime.Delete(c.ID, true))
+	}
+	if !keep {
+		if err := a.runtime.Delete(c.ID, true); err != nil {
+			return err
+		}
+	}
+	return exitStatus(status)
+}
+
+// waitFor reaps until pid has ended.
+func waitFor(pid int) (unix.WaitStatus, error) {
+	for {
+		var status unix.WaitStatus
+		reaped, err := unix.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, fmt.Errorf("wait for the container's process: %w", err)
+		case reaped == pid && (status.Exited() || status.Signaled()):
+			return status, nil
+		}
+	}
+}
+
+// exitStatus turns how a process ended into berth's own exit code.
+func exitStatus(status unix.WaitStatus) error {
+	code := status.ExitStatus()
+	if status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	if code == 0 {
+		return nil
+	}
+	return exitCode(code)
+}
+
+// terminalNeeded words what is missing where berth itself has no terminal.
+var errNoTerminal = errors.New("process.terminal: berth's standard input is no terminal: set process.terminal to false, or run berth in a terminal (`script -qc 'berth run …' /dev/null` makes one)")
+
+func stdinTerminal() (*os.File, error) {
+	if !stdinIsTerminal() {
+		return nil, errNoTerminal
+	}
+	return os.Stdin, nil
+}

@@ -1,0 +1,107 @@
+package compile
+
+import (
+	"path"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/cgroups"
+	"berth/libcontainer/plan"
+)
+
+// compileCgroupMount shows the container its own cgroup. With a cgroup
+// namespace the hierarchies are mounted anew, rooted at the container's cgroup;
+// without one, v1's are bound from the host. config-linux.md has no word on the
+// layout inside: it is the host's, as programs look for it.
+func (c *compiler) compileCgroupMount(origin plan.Origin, m *specs.Mount, o *options, at plan.Attach) {
+	c.joinCgroup()
+	l := c.Host.Cgroups
+	if l == nil {
+		c.problem(origin, "the host has no cgroup mounted: take the mount out")
+		return
+	}
+	if l.Mode == cgroups.V2 || m.Type == "cgroup2" {
+		c.cgroup2(origin, o, at, c.unifiedFolder())
+		return
+	}
+	// A tmpfs with a folder for each hierarchy; cgroups(7).
+	tmpfs := o.set &^ attrRdonly
+	c.p.Add(origin, plan.Fsmount{Fstype: "tmpfs", Source: "tmpfs", Params: []string{"mode=755"}, Attr: tmpfs, Into: plan.SlotMount})
+	c.recursive(origin, o)
+	c.p.Add(origin, at)
+	for i := range l.Hierarchies {
+		h := &l.Hierarchies[i]
+		into := at
+		into.Target = path.Join(at.Target, path.Base(h.Mountpoint))
+		if h.Unified {
+			c.cgroup2(origin, o, into, c.unifiedFolder())
+			continue
+		}
+		c.cgroup1(origin, o, into, h)
+	}
+	if o.set&attrRdonly != 0 {
+		c.p.Add(origin, plan.OpenPath{Root: plan.SlotRoot, Path: at.Target, Into: plan.SlotMount})
+		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Set: attrRdonly})
+	}
+}
+
+func (c *compiler) cgroup1(origin plan.Origin, o *options, at plan.Attach, h *cgroups.Hierarchy) {
+	if c.has(specs.CgroupNamespace) {
+		params := append([]string{}, h.Controllers...)
+		if h.Name != "" {
+			params = append(params, "none", "name="+h.Name)
+		}
+		c.p.Add(origin, plan.Fsmount{Fstype: "cgroup", Source: "cgroup", Params: params, Attr: o.set, Into: plan.SlotMount})
+	} else {
+		source := path.Join(h.Mountpoint, h.Own)
+		if f := c.cgroupFolder(h.Mountpoint); f != nil {
+			source = f.Full()
+		}
+		c.p.Add(origin, plan.OpenTree{Path: source, Into: plan.SlotMount})
+		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Set: o.set, Clear: o.clear})
+	}
+	c.p.Add(origin, at)
+	base := path.Base(h.Mountpoint)
+	for _, controller := range h.Controllers {
+		if controller != base && strings.Contains(base, ",") {
+			c.p.Add(origin, plan.Symlink{Root: plan.SlotRoot, Path: path.Join(path.Dir(at.Target), controller), To: base})
+		}
+	}
+}
+
+// cgroup2 mounts the v2 hierarchy. Where that is not permitted, the
+// container's own folder is bound.
+func (c *compiler) cgroup2(origin plan.Origin, o *options, at plan.Attach, own *cgroups.Folder) {
+	mount := plan.Fsmount{Fstype: "cgroup2", Source: "cgroup", Params: o.params, Attr: o.set, Into: plan.SlotMount}
+	if own == nil {
+		c.p.Add(origin, mount)
+	} else {
+		c.p.AddTolerant(origin, mount, 2, errEPERM, errEBUSY)
+		c.p.Add(origin, plan.OpenTree{Path: own.Full(), Into: plan.SlotMount})
+		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Set: o.set, Clear: o.clear})
+	}
+	c.recursive(origin, o)
+	c.p.Add(origin, at)
+}
+
+// cgroupFolder returns the container's folder in the hierarchy mounted at
+// mountpoint, or nil.
+func (c *compiler) cgroupFolder(mountpoint string) *cgroups.Folder {
+	if c.Cgroup == nil {
+		return nil
+	}
+	for i := range c.Cgroup.Folders {
+		if f := &c.Cgroup.Folders[i]; f.Mountpoint == mountpoint {
+			return f
+		}
+	}
+	return nil
+}
+
+func (c *compiler) unifiedFolder() *cgroups.Folder {
+	if h := c.Host.Cgroups.Unified(); h != nil {
+		return c.cgroupFolder(h.Mountpoint)
+	}
+	return nil
+}

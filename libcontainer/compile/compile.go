@@ -1,0 +1,295 @@
+// Package compile turns a config.json and facts about the host into a plan for
+// the executor. It is a pure function: no file is opened and no system call is
+// made here, so what a container's set-up will be can be tested and printed
+// without root.
+package compile
+
+import (
+	"errors"
+	"path"
+	"sort"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/cgroups"
+	"berth/libcontainer/facts"
+	"berth/libcontainer/plan"
+)
+
+// Input is all that a plan follows from.
+type Input struct {
+	Spec *specs.Spec
+	ID   string
+	// Bundle is the bundle's absolute path.
+	Bundle string
+	Host   *facts.Host
+	// Cgroup is where the container's cgroup is, or nil for none.
+	Cgroup *cgroups.Placement
+
+	// NoPivot uses MS_MOVE and chroot(2) in place of pivot_root(2).
+	NoPivot bool
+	// NoNewKeyring keeps the caller's session keyring.
+	NoNewKeyring bool
+	// Wait makes the process wait on a FIFO for start, as create does; without
+	// it the process goes on as soon as the parent says so, as in run.
+	Wait bool
+}
+
+// Output is a plan and what the parent must do for it.
+type Output struct {
+	Plan plan.Plan
+	// Cloneflags are the CLONE_NEW* bits of the first clone.
+	Cloneflags uint64
+	// CgroupTasks is how many tasks files of v1 hierarchies go along with the
+	// answer at plan.PointCgroup.
+	CgroupTasks int
+	// IntoCgroup says that the process starts in its cgroup v2 folder.
+	IntoCgroup bool
+	// SeccompAt is the point where the compiled seccomp program goes along, or
+	// plan.PointNone.
+	SeccompAt plan.Point
+	// Hooks says that the plan stops at plan.PointHooks.
+	Hooks bool
+	// Console says that the terminal's master comes at plan.PointConsole.
+	Console bool
+	// Home says that the container's passwd comes at plan.PointCreated and that
+	// HOME is expected back.
+	Home bool
+	// Joins are the namespaces that the plan expects in slots from the start.
+	Joins []Join
+	// Warnings are what is passed over, for the log.
+	Warnings []string
+}
+
+// compiler holds the work in progress.
+type compiler struct {
+	Input
+	out      Output
+	p        *plan.Plan
+	errs     []error
+	nextSlot plan.Slot
+
+	namespaces map[specs.LinuxNamespaceType]*specs.LinuxNamespace
+	procMount  bool      // SlotProc holds a procfs
+	cgroupDone bool      // the process is in its cgroup and cgroup namespace
+	late       []refresh // mounts that become read-only after all others
+	devBind    bool      // /dev is a bind: its nodes are the user's
+}
+
+// Compile returns the plan for a container's first process. All problems it
+// finds are joined in the error; each names its place in config.json.
+func Compile(in Input) (*Output, error) {
+	c := &compiler{Input: in, nextSlot: plan.SlotFree}
+	c.p = &c.out.Plan
+	c.p.Steps = make([]plan.Step, 0, 96)
+
+	c.compileNamespaces()
+	c.compileRootfs()
+	c.compileMounts()
+	c.compileDevices()
+	c.compileConsole()
+	c.joinCgroup()
+	c.compileHooks()
+	c.compileSysctl()
+	c.compilePivot()
+	c.compileNames()
+	c.compileMasks()
+	c.compileProcess()
+	if len(c.errs) > 0 {
+		return nil, errors.Join(c.errs...)
+	}
+	return &c.out, nil
+}
+
+// Problem is an error with its place in config.json and what to do.
+type Problem struct {
+	Origin plan.Origin
+	Cause  string
+}
+
+// Error returns "origin: cause".
+func (p *Problem) Error() string { return p.Origin.String() + ": " + p.Cause }
+
+func (c *compiler) problem(origin plan.Origin, cause string) {
+	c.errs = append(c.errs, &Problem{origin, cause})
+}
+
+func (c *compiler) warn(text string) { c.out.Warnings = append(c.out.Warnings, text) }
+
+func (c *compiler) linux() *specs.Linux {
+	if c.Spec.Linux == nil {
+		return &specs.Linux{}
+	}
+	return c.Spec.Linux
+}
+
+// slot gives out a slot of the compiler's own.
+func (c *compiler) slot(origin plan.Origin) plan.Slot {
+	s := c.nextSlot
+	if s >= plan.SlotCount {
+		c.problem(origin, "more descriptors are needed at once than the executor has slots")
+		return plan.SlotMount
+	}
+	c.nextSlot++
+	return s
+}
+
+// rootfs is the absolute path of the container's root folder on the host.
+func (c *compiler) rootfs() string { return Rootfs(c.Spec, c.Bundle) }
+
+// Rootfs returns the absolute path of the rootfs of a bundle.
+func Rootfs(s *specs.Spec, bundle string) string {
+	if s.Root == nil {
+		return ""
+	}
+	if path.IsAbs(s.Root.Path) {
+		return path.Clean(s.Root.Path)
+	}
+	return path.Join(bundle, s.Root.Path)
+}
+
+// compileRootfs makes the mount namespace independent of the host's and the
+// rootfs a mount of its own.
+func (c *compiler) compileRootfs() {
+	if c.rootfs() == "" {
+		c.problem(plan.At("root"), "is missing: name the rootfs in root.path")
+		return
+	}
+	if !c.has(specs.MountNamespace) {
+		// Nothing is mounted in a mount namespace that is not the container's.
+		c.p.Add(plan.At("root.path"), plan.DirOpen{Path: c.rootfs(), Into: plan.SlotRoot})
+		return
+	}
+	origin := plan.At("linux.rootfsPropagation")
+	word := c.linux().RootfsPropagation
+	flags, ok := rootPropagation(word)
+	if !ok {
+		c.problem(origin, quote(word)+" is not a propagation: use private, slave, shared or unbindable, or their r forms")
+	}
+	if c.isNew(specs.MountNamespace) {
+		c.p.Add(origin, plan.Propagation{Path: "/", Flags: flags})
+		if flags&msShared != 0 && c.Host.RootfsMount != "" {
+			// A mount under a shared parent would appear on the host, and
+			// pivot_root(2) refuses it.
+			c.p.Add(origin, plan.Propagation{Path: c.Host.RootfsMount, Flags: msPrivate})
+		}
+	}
+	c.p.Add(plan.At("root.path"), plan.RootOpen{Path: c.rootfs(), Into: plan.SlotRoot, Recursive: true})
+}
+
+// compilePivot makes the rootfs the root folder.
+func (c *compiler) compilePivot() {
+	if !c.has(specs.MountNamespace) {
+		c.p.Add(plan.At("root.path"), plan.Chroot{Root: plan.SlotRoot})
+		return
+	}
+	for _, r := range c.late {
+		c.p.Add(r.origin, plan.OpenPath{Root: plan.SlotRoot, Path: r.target, Into: plan.SlotMount})
+		c.p.Add(r.origin, plan.MountSetattr{Mount: plan.SlotMount, Set: attrRdonly})
+	}
+	word := c.linux().RootfsPropagation
+	flags, _ := rootPropagation(word)
+	if c.NoPivot {
+		c.p.Add(plan.At("root.path"), plan.MoveRoot{Root: plan.SlotRoot})
+	} else {
+		// What is slave or private already need not become so once more.
+		c.p.Add(plan.At("root.path"), plan.PivotRoot{Root: plan.SlotRoot, Slave: flags&(msShared|msUnbindable) != 0})
+	}
+	if word != "" {
+		c.p.Add(plan.At("linux.rootfsPropagation"), plan.RootPropagation{Flags: flags})
+	}
+	if c.Spec.Root.Readonly {
+		c.p.Add(plan.At("root.readonly"), plan.MountSetattr{Mount: plan.SlotRoot, Set: attrRdonly})
+	}
+}
+
+func (c *compiler) compileNames() {
+	if c.isNew(specs.NetworkNamespace) {
+		c.p.Add(plan.At("linux.namespaces"), plan.Loopback{})
+	}
+	if c.Spec.Hostname != "" {
+		c.p.Add(plan.At("hostname"), plan.Sethostname{Name: c.Spec.Hostname})
+	}
+	if c.Spec.Domainname != "" {
+		c.p.Add(plan.At("domainname"), plan.Setdomainname{Name: c.Spec.Domainname})
+	}
+}
+
+func (c *compiler) compileMasks() {
+	l := c.linux()
+	if !c.has(specs.MountNamespace) {
+		if len(l.MaskedPaths) > 0 || len(l.ReadonlyPaths) > 0 {
+			c.problem(plan.At("linux.maskedPaths"), "masked and read-only paths need a mount namespace in linux.namespaces")
+		}
+		return
+	}
+	for i, p := range l.ReadonlyPaths {
+		c.p.Add(plan.Origin{Field: "linux.readonlyPaths", Index: i}, plan.Readonly{Root: plan.SlotRoot, Path: p})
+	}
+	for i, p := range l.MaskedPaths {
+		c.p.Add(plan.Origin{Field: "linux.maskedPaths", Index: i},
+			plan.Mask{Root: plan.SlotRoot, Path: p, Null: plan.SlotNull, Dir: plan.SlotMaskDir})
+	}
+}
+
+// compileHooks stops the plan where hooks run: all mounts are done and the
+// host is still in reach.
+func (c *compiler) compileHooks() {
+	h := c.Spec.Hooks
+	//lint:ignore SA1019 prestart is deprecated and still what Docker's network needs
+	if h == nil || len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 {
+		return
+	}
+	c.out.Hooks = true
+	c.p.Add(plan.At("hooks"), plan.Sync{Point: plan.PointHooks})
+}
+
+// compileSysctl writes the kernel parameters of the container's namespaces.
+func (c *compiler) compileSysctl() {
+	sysctl := c.linux().Sysctl
+	if len(sysctl) == 0 {
+		return
+	}
+	keys := make([]string, 0, len(sysctl))
+	for k := range sysctl {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	for _, k := range keys {
+		origin := plan.At("linux.sysctl." + k)
+		c.needProc(origin)
+		c.p.Add(origin, plan.WriteProc{Proc: plan.SlotProc, Path: "sys/" + sysctlPath(k), Data: sysctl[k]})
+	}
+}
+
+// sysctlPath turns a key into a path as sysctl(8) does: the first separator
+// tells whether dots or slashes separate.
+func sysctlPath(key string) string {
+	i := strings.IndexAny(key, "./")
+	if i >= 0 && key[i] == '/' {
+		return key
+	}
+	swap := func(r rune) rune {
+		switch r {
+		case '.':
+			return '/'
+		case '/':
+			return '.'
+		}
+		return r
+	}
+	return strings.Map(swap, key)
+}
+
+// needProc makes sure that SlotProc holds a procfs of the container's pid
+// namespace, a detached one where the container has none of its own.
+func (c *compiler) needProc(origin plan.Origin) {
+	if c.procMount {
+		return
+	}
+	c.procMount = true
+	c.p.Add(origin, plan.Fsmount{Fstype: "proc", Attr: attrNosuid | attrNodev | attrNoexec, Into: plan.SlotProc})
+}
+
+func quote(s string) string { return `"` + s + `"` }

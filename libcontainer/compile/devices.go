@@ -1,0 +1,182 @@
+package compile
+
+import (
+	"path"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/libcontainer/plan"
+)
+
+// device is a node to make.
+type device struct {
+	path         string
+	kind         string
+	major, minor int64
+	mode         uint32
+	uid, gid     uint32
+	origin       plan.Origin
+}
+
+// defaultDevices are those of config-linux.md, "Default Devices". /dev/console
+// comes with a terminal, /dev/ptmx with devpts.
+func defaultDevices() []device {
+	origin := plan.At("default devices")
+	return []device{
+		{"/dev/null", "c", 1, 3, 0o666, 0, 0, origin},
+		{"/dev/zero", "c", 1, 5, 0o666, 0, 0, origin},
+		{"/dev/full", "c", 1, 7, 0o666, 0, 0, origin},
+		{"/dev/tty", "c", 5, 0, 0o666, 0, 0, origin},
+		{"/dev/random", "c", 1, 8, 0o666, 0, 0, origin},
+		{"/dev/urandom", "c", 1, 9, 0o666, 0, 0, origin},
+	}
+}
+
+func (c *compiler) compileDevices() {
+	if !c.has(specs.MountNamespace) || c.devBind {
+		return
+	}
+	asked := c.linux().Devices
+	for _, d := range defaultDevices() {
+		if !named(asked, d.path) {
+			c.mknod(&d)
+		}
+	}
+	for i := range asked {
+		c.mknod(specDevice(&asked[i], i))
+	}
+	c.compileLinks()
+}
+
+func named(devices []specs.LinuxDevice, p string) bool {
+	for i := range devices {
+		if path.Clean(devices[i].Path) == p {
+			return true
+		}
+	}
+	return false
+}
+
+func specDevice(d *specs.LinuxDevice, i int) *device {
+	out := &device{path: path.Clean(d.Path), kind: d.Type, major: d.Major, minor: d.Minor, mode: 0o666,
+		origin: plan.Origin{Field: "linux.devices", Index: i}}
+	if d.FileMode != nil {
+		out.mode = uint32(*d.FileMode) & 0o7777
+	}
+	if d.UID != nil {
+		out.uid = *d.UID
+	}
+	if d.GID != nil {
+		out.gid = *d.GID
+	}
+	return out
+}
+
+// mknod makes a node, or binds the host's where making one is not permitted.
+func (c *compiler) mknod(d *device) {
+	var kind uint32
+	switch d.kind {
+	case "c", "u":
+		kind = sIFCHR
+	case "b":
+		kind = sIFBLK
+	case "p":
+		kind = sIFIFO
+	default:
+		c.problem(d.origin, "type "+quote(d.kind)+" is none of c, b, u and p")
+		return
+	}
+	if !path.IsAbs(d.path) {
+		c.problem(d.origin, "path "+quote(d.path)+" is not absolute")
+		return
+	}
+	if d.path == "/dev/ptmx" && c.devptsMounted() {
+		return // a link into the container's own devpts
+	}
+	op := plan.Mknod{Root: plan.SlotRoot, Path: d.path, Mode: kind | d.mode, UID: d.uid, GID: d.gid}
+	if kind == sIFIFO {
+		c.p.Add(d.origin, op)
+		return
+	}
+	op.Dev = makedev(d.major, d.minor)
+	c.p.AddTolerant(d.origin, op, 2, errEPERM)
+	c.p.Add(d.origin, plan.OpenTree{Path: d.path, Into: plan.SlotMount})
+	c.p.Add(d.origin, plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: d.path, Create: plan.KindFile})
+}
+
+// compileLinks makes the links of config-linux.md, "Dev symbolic links".
+func (c *compiler) compileLinks() {
+	origin := plan.At("default devices")
+	link := func(at, to string) {
+		c.p.Add(origin, plan.Symlink{Root: plan.SlotRoot, Path: at, To: to})
+	}
+	if c.devptsMounted() {
+		link("/dev/ptmx", "pts/ptmx")
+	}
+	link("/dev/fd", "/proc/self/fd")
+	link("/dev/stdin", "/proc/self/fd/0")
+	link("/dev/stdout", "/proc/self/fd/1")
+	link("/dev/stderr", "/proc/self/fd/2")
+	if c.Host.Kcore {
+		link("/dev/core", "/proc/kcore")
+	}
+}
+
+func (c *compiler) devptsMounted() bool {
+	for i := range c.Spec.Mounts {
+		if m := &c.Spec.Mounts[i]; path.Clean(m.Destination) == "/dev/pts" {
+			return true
+		}
+	}
+	return false
+}
+
+// compileConsole makes the terminal of process.terminal and binds it over
+// /dev/console.
+func (c *compiler) compileConsole() {
+	p := c.Spec.Process
+	if p == nil || !p.Terminal {
+		return
+	}
+	origin := plan.At("process.terminal")
+	c.out.Console = true
+	open := plan.PtyOpen{Pts: plan.SlotPts, Master: plan.SlotMaster, Slave: plan.SlotSlave, UID: p.User.UID}
+	if p.ConsoleSize != nil {
+		open.Rows, open.Cols = uint32(p.ConsoleSize.Height), uint32(p.ConsoleSize.Width)
+	}
+	c.p.Add(origin, plan.OpenPath{Root: plan.SlotRoot, Path: "/dev/pts", Into: plan.SlotPts})
+	c.p.Add(origin, open)
+	if c.has(specs.MountNamespace) {
+		c.p.Add(origin, plan.OpenTree{From: plan.SlotSlave, Into: plan.SlotMount})
+		c.p.Add(origin, plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: "/dev/console", Create: plan.KindFile})
+	}
+	c.p.Add(origin, plan.Sync{Point: plan.PointConsole, Send: plan.SlotMaster})
+	c.p.Add(origin, plan.CloseSlot{Slot: plan.SlotMaster})
+	c.p.Add(origin, plan.PtyStdio{Slave: plan.SlotSlave})
+}
+
+// candidates lists where a program may be; execvp(3).
+func candidates(file string, env []string) []string {
+	if strings.Contains(file, "/") || file == "" {
+		return []string{file}
+	}
+	search := "/bin:/usr/bin" // confstr(3), _CS_PATH
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			search = v
+		}
+	}
+	var out []string
+	for _, dir := range strings.Split(search, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		out = append(out, path.Join(dir, file))
+	}
+	// One candidate alone would be told as a path; PATH was searched.
+	if len(out) == 1 {
+		out = append(out, out[0])
+	}
+	return out
+}

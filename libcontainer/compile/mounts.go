@@ -1,0 +1,252 @@
+package compile
+
+import (
+	"path"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/libcontainer/plan"
+)
+
+// fsconfigMax is the longest value that fsconfig(2) takes; longer options go
+// through mount(2).
+const fsconfigMax = 255
+
+// refresh is a mount that becomes read-only once everything is mounted and
+// made inside it.
+type refresh struct {
+	origin plan.Origin
+	target string
+}
+
+func (c *compiler) compileMounts() {
+	mounts := c.Spec.Mounts
+	if !c.has(specs.MountNamespace) {
+		if len(mounts) > 0 {
+			c.problem(plan.At("mounts"), "need a mount namespace: add {\"type\": \"mount\"} to linux.namespaces")
+		}
+		return
+	}
+	if len(c.linux().MaskedPaths) > 0 {
+		c.p.Add(plan.At("linux.maskedPaths"), plan.OpenNull{Into: plan.SlotNull})
+	}
+	for i := range mounts {
+		c.compileMount(i, &mounts[i])
+	}
+}
+
+func (c *compiler) compileMount(i int, m *specs.Mount) {
+	origin := plan.Origin{Field: "mounts", Index: i}
+	target := path.Clean("/" + m.Destination)
+	if m.Destination == "" {
+		c.problem(origin, "destination is missing: say where in the container to mount")
+		return
+	}
+	o := parseOptions(m.Options)
+	if m.Type == "bind" {
+		o.bind = true
+	}
+	if o.idmap != "" || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
+		c.problem(origin, "idmapped mounts are not supported by this version of berth yet: take "+quote("idmap")+" and the mappings out")
+		return
+	}
+	if !o.bind && m.Type == "" && o.legacy&msRemount == 0 {
+		c.problem(origin, "type is missing: name a file system, or bind in options")
+		return
+	}
+	inProc, ok := procTarget(target, o.bind)
+	if !ok {
+		c.problem(origin, "destination "+target+" lies inside /proc, where only files such as /proc/cpuinfo may be bound: mount it elsewhere")
+		return
+	}
+	at := plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: target, Create: plan.KindDir,
+		Nofollow: o.dstNofollow, InProc: inProc}
+	switch {
+	case o.bind && o.legacy&msRemount == 0:
+		c.compileBind(origin, m, &o, at)
+	case o.legacy != 0 || tooLong(o.params):
+		c.compileLegacy(origin, m, &o, at)
+	case m.Type == "cgroup" || m.Type == "cgroup2":
+		c.compileCgroupMount(origin, m, &o, at)
+	default:
+		c.compileFsmount(origin, m, &o, at)
+	}
+}
+
+// procTarget says whether a target lies in /proc, and whether that is allowed:
+// what set-up itself relies on there must not be covered (CVE-2019-16884).
+func procTarget(target string, bind bool) (inProc, ok bool) {
+	rest, inProc := strings.CutPrefix(target, "/proc/")
+	if !inProc {
+		return false, true
+	}
+	if !bind {
+		// A file system below /proc, such as binfmt_misc, covers no file that
+		// set-up writes to.
+		return true, rest == "sys/fs/binfmt_misc"
+	}
+	switch rest {
+	case "cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo",
+		"sys/kernel/ns_last_pid", "sys/crypto/fips_enabled", "net/dev":
+		return true, true
+	}
+	return true, false
+}
+
+func tooLong(params []string) bool {
+	for _, p := range params {
+		if _, v, _ := strings.Cut(p, "="); len(v) > fsconfigMax {
+			return true
+		}
+	}
+	return false
+}
+
+// compileBind clones a tree of the host's and mounts the clone.
+func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, at plan.Attach) {
+	if len(o.params) > 0 {
+		c.problem(origin, "unknown mount option "+quote(o.params[0])+" of a bind mount: take it out")
+		return
+	}
+	if o.copyUp || o.legacy&^msSilent != 0 {
+		c.problem(origin, "tmpcopyup and the options of file systems have no meaning for a bind mount: take them out")
+		return
+	}
+	if m.Source == "" {
+		c.problem(origin, "source is missing: a bind mount needs a file or folder of the host")
+		return
+	}
+	source := m.Source
+	if !path.IsAbs(source) {
+		source = path.Join(c.Bundle, source)
+	}
+	if at.Target == "/dev" {
+		c.devBind = true
+	}
+	c.p.Add(origin, plan.OpenTree{Path: source, Recursive: o.rbind, Nofollow: o.srcNofollow || o.copySymlink, Into: plan.SlotMount})
+	c.attributes(origin, o)
+	at.Create = plan.KindSource
+	c.p.Add(origin, at)
+	if c.isProcDir(at.Target) {
+		c.keepProc(origin)
+	}
+}
+
+// attributes changes what the option words ask for on the mount at hand.
+func (c *compiler) attributes(origin plan.Origin, o *options) {
+	if o.set|o.clear != 0 {
+		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Set: o.set, Clear: o.clear})
+	}
+	c.recursive(origin, o)
+}
+
+// recursive changes the propagation, and with r words the mounts below too.
+func (c *compiler) recursive(origin plan.Origin, o *options) {
+	if o.recSet|o.recClear != 0 {
+		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Recursive: true, Set: o.recSet, Clear: o.recClear})
+	}
+	for _, f := range o.propagation {
+		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Recursive: f&msRec != 0, Propagation: f &^ msRec})
+	}
+}
+
+// compileFsmount makes a new mount of a file system.
+func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options, at plan.Attach) {
+	into := plan.SlotMount
+	if m.Type == "proc" && at.Target == "/proc" {
+		into = plan.SlotProc
+		c.procMount = true
+	}
+	// The mount point of /proc and /sys must be what it looks like: what is
+	// written to and hidden there is the kernel's own (CVE-2019-19921).
+	at.Nosymlink = m.Type == "proc" || m.Type == "sysfs"
+	set := o.set
+	if set&attrRdonly != 0 && !sharedSuper(m.Type) && !c.fillsLater(m.Type, at.Target) {
+		o.params = append(o.params, "ro")
+	}
+	if set&attrRdonly != 0 && c.fillsLater(m.Type, at.Target) {
+		set &^= attrRdonly
+		c.late = append(c.late, refresh{origin, at.Target})
+	}
+	source := m.Source
+	if source == "" {
+		source = m.Type
+	}
+	c.p.Add(origin, plan.Fsmount{Fstype: m.Type, Source: source, Params: o.params, Attr: set, Into: into})
+	if o.copyUp {
+		c.p.Add(origin, plan.CopyUp{Root: plan.SlotRoot, Path: at.Target, Mount: into})
+	}
+	at.Mount = into
+	if into == plan.SlotProc && len(o.propagation)+int(o.recSet|o.recClear) > 0 {
+		c.procAttributes(origin, o)
+	} else {
+		c.recursive(origin, o)
+	}
+	c.p.Add(origin, at)
+	if m.Type == "proc" && at.Target == "/proc" && hidesSys(o.params) {
+		c.procMount = false // sysctl needs one with /proc/sys
+	}
+}
+
+func (c *compiler) procAttributes(origin plan.Origin, o *options) {
+	first := len(c.p.Steps)
+	c.recursive(origin, o)
+	for i := first; i < len(c.p.Steps); i++ {
+		op := c.p.Steps[i].Op.(plan.MountSetattr)
+		op.Mount = plan.SlotProc
+		c.p.Steps[i].Op = op
+	}
+}
+
+func hidesSys(params []string) bool {
+	for _, p := range params {
+		if strings.HasPrefix(p, "subset=") {
+			return true
+		}
+	}
+	return false
+}
+
+// sharedSuper says whether a file system's superblock may be shared with the
+// host or another container: then only the mount becomes read-only.
+func sharedSuper(fstype string) bool {
+	switch fstype {
+	case "proc", "sysfs", "mqueue", "devpts", "cgroup", "cgroup2", "tmpfs", "ramfs":
+		return true
+	}
+	return false
+}
+
+// fillsLater says whether set-up still makes files in a mount: nodes in /dev,
+// mount points of later mounts in a tmpfs.
+func (c *compiler) fillsLater(fstype, target string) bool {
+	return target == "/dev" || fstype == "tmpfs"
+}
+
+// compileLegacy mounts with mount(2) what the newer calls cannot express.
+func (c *compiler) compileLegacy(origin plan.Origin, m *specs.Mount, o *options, at plan.Attach) {
+	flags := o.mountFlags()
+	if o.bind {
+		flags |= msBind
+	}
+	create := at.Create
+	if o.legacy&msRemount != 0 {
+		create = plan.KindNone
+	}
+	if o.copyUp {
+		c.problem(origin, "tmpcopyup cannot be combined with remount, acl, iversion or silent: take one out")
+	}
+	c.p.Add(origin, plan.MountData{Fstype: m.Type, Source: m.Source, Data: o.data(), Flags: flags,
+		Root: plan.SlotRoot, Target: at.Target, Create: create})
+	if len(o.propagation) > 0 || o.recSet|o.recClear != 0 {
+		c.p.Add(origin, plan.OpenPath{Root: plan.SlotRoot, Path: at.Target, Into: plan.SlotMount})
+		c.recursive(origin, o)
+	}
+}
+
+func (c *compiler) isProcDir(target string) bool { return target == "/proc" }
+
+// keepProc uses a bound /proc for what set-up writes there; the executor
+// checks that it is a procfs.
+func (c *compiler) keepProc(plan.Origin) { c.procMount = false }

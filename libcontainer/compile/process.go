@@ -1,0 +1,154 @@
+package compile
+
+import (
+	"encoding/binary"
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/libcontainer/plan"
+	"berth/spec"
+)
+
+// compileProcess makes the executor the process that the config describes.
+func (c *compiler) compileProcess() {
+	p := c.Spec.Process
+	if p == nil {
+		c.problem(plan.At("process"), "is missing: say in process.args what to run")
+		return
+	}
+	if len(p.Args) == 0 {
+		c.problem(plan.At("process.args"), "is empty: say what to run")
+		return
+	}
+	if p.OOMScoreAdj != nil {
+		origin := plan.At("process.oomScoreAdj")
+		c.needProc(origin)
+		c.p.Add(origin, plan.WriteProc{Proc: plan.SlotProc, Path: "self/oom_score_adj", Data: strconv.Itoa(*p.OOMScoreAdj)})
+	}
+	if !c.NoNewKeyring {
+		// A kernel without keyrings, or a profile around us that forbids the
+		// call, must not keep a container from starting.
+		c.p.AddTolerant(plan.At("keyring"), plan.Keyring{Name: "_ses." + c.ID}, 0, errEPERM, errENOSYS)
+	}
+	c.p.Add(plan.At("process.cwd"), plan.Chdir{Path: p.Cwd, Create: true, Defer: true})
+	if !hasEnv(p.Env, "HOME") {
+		c.out.Home = true
+		c.p.Add(plan.At("process.env"), plan.OpenFile{Root: plan.SlotRoot, Path: "/etc/passwd", Into: plan.SlotPasswd})
+	}
+	c.compileRlimits(p)
+	c.compileIdentity(p)
+	c.p.Add(plan.At("process.cwd"), plan.Chdir{Path: p.Cwd, Again: true})
+	c.p.Add(plan.At("process.args"), plan.FindExec{Name: p.Args[0], Candidates: candidates(p.Args[0], p.Env)})
+	c.compileStart(p)
+}
+
+// compileStart ends the plan: created, started, executed.
+func (c *compiler) compileStart(p *specs.Process) {
+	created := plan.Sync{Point: plan.PointCreated}
+	if c.out.Home {
+		created.Send = plan.SlotPasswd
+	}
+	lateSeccomp := c.linux().Seccomp != nil && p.NoNewPrivileges
+	if lateSeccomp {
+		created.Into, created.Fds = plan.SlotSeccomp, 1
+		c.out.SeccompAt = plan.PointCreated
+	}
+	c.p.Add(plan.At("process"), created)
+	if c.Wait {
+		c.p.Add(plan.At("process"), plan.WaitStart{Fifo: plan.SlotFifo, Report: plan.SlotReport})
+	}
+	if lateSeccomp {
+		c.p.Add(plan.At("linux.seccomp"), plan.Seccomp{Program: plan.SlotSeccomp})
+	}
+	c.p.Add(plan.At("process.args"), plan.Execve{Argv: p.Args, Envp: p.Env, Late: c.out.Home})
+}
+
+// compileRlimits comes after everything that opens files: the limits are the
+// container's, not the set-up's.
+func (c *compiler) compileRlimits(p *specs.Process) {
+	for i := range p.Rlimits {
+		origin := plan.Origin{Field: "process.rlimits", Index: i}
+		number, ok := spec.Rlimit(p.Rlimits[i].Type)
+		if !ok {
+			c.problem(origin, quote(p.Rlimits[i].Type)+" is no resource limit; see getrlimit(2)")
+			continue
+		}
+		c.p.Add(origin, plan.Rlimit{Resource: uint32(number), Soft: p.Rlimits[i].Soft, Hard: p.Rlimits[i].Hard})
+	}
+}
+
+// compileIdentity sets who the process is, in the only order that works: the
+// bounding set and the groups while there is the privilege, then the ids, then
+// the capabilities that are left.
+func (c *compiler) compileIdentity(p *specs.Process) {
+	if p.NoNewPrivileges {
+		c.p.Add(plan.At("process.noNewPrivileges"), plan.NoNewPrivs{})
+	}
+	// Without process.capabilities the process has none.
+	caps := p.Capabilities
+	if caps == nil {
+		caps = &specs.LinuxCapabilities{}
+	}
+	c.p.Add(plan.At("process.capabilities.bounding"), plan.Bounding{Keep: c.capSet("bounding", caps.Bounding)})
+	if p.User.Umask != nil {
+		c.p.Add(plan.At("process.user.umask"), plan.Umask{Mask: *p.User.Umask})
+	} else {
+		c.p.Add(plan.At("process.user.umask"), plan.Umask{Mask: 0o022})
+	}
+	gids := make([]byte, 0, 4*len(p.User.AdditionalGids))
+	for _, g := range p.User.AdditionalGids {
+		gids = binary.NativeEndian.AppendUint32(gids, g)
+	}
+	c.p.Add(plan.At("process.user.additionalGids"), plan.Setgroups{Gids: gids})
+	c.p.Add(plan.At("process.user"), plan.Setids{UID: p.User.UID, GID: p.User.GID})
+
+	earlySeccomp := c.linux().Seccomp != nil && !p.NoNewPrivileges
+	if earlySeccomp {
+		// Without no_new_privs the filter needs CAP_SYS_ADMIN, so it comes
+		// before the capabilities go.
+		full := uint64(1)<<(c.Host.LastCap+1) - 1
+		if p.User.UID != 0 {
+			c.p.Add(plan.At("linux.seccomp"), plan.Capset{Effective: full, Permitted: full})
+		}
+		c.p.Add(plan.At("linux.seccomp"), plan.Sync{Point: plan.PointSeccomp, Into: plan.SlotSeccomp, Fds: 1})
+		c.p.Add(plan.At("linux.seccomp"), plan.Seccomp{Program: plan.SlotSeccomp})
+		c.out.SeccompAt = plan.PointSeccomp
+	}
+	c.p.Add(plan.At("process.capabilities"), plan.Capset{
+		Effective:   c.capSet("effective", caps.Effective),
+		Permitted:   c.capSet("permitted", caps.Permitted),
+		Inheritable: c.capSet("inheritable", caps.Inheritable),
+	})
+	if ambient := c.capSet("ambient", caps.Ambient); ambient != 0 {
+		c.p.Add(plan.At("process.capabilities.ambient"), plan.Ambient{Set: ambient})
+	}
+}
+
+// capSet returns a set of capabilities as bits. Names and numbers that the
+// kernel does not know are warned of and left out.
+func (c *compiler) capSet(set string, names []string) uint64 {
+	var bits uint64
+	for _, name := range names {
+		n, ok := spec.Capability(name)
+		switch {
+		case !ok:
+			c.warn("process.capabilities." + set + ": unknown capability " + quote(name) + " is left out")
+		case n > c.Host.LastCap:
+			c.warn("process.capabilities." + set + ": this kernel has no " + name + "; it is left out")
+		default:
+			bits |= 1 << n
+		}
+	}
+	return bits
+}
+
+func hasEnv(env []string, name string) bool {
+	for _, e := range env {
+		if strings.HasPrefix(e, name) && len(e) > len(name) && e[len(name)] == '=' {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,304 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"berth/cgroups"
+	"berth/cgroups/fs"
+	"berth/libcontainer/compile"
+	"berth/libcontainer/facts/probe"
+	"berth/libcontainer/plan"
+	"berth/nsenter"
+)
+
+// CreateOptions say how a container is created.
+type CreateOptions struct {
+	ID     string
+	Bundle *Bundle
+	// Wait makes the container wait for Start, as create does; without it its
+	// process runs when Create returns, as in run.
+	Wait bool
+	// NoPivot uses MS_MOVE and chroot(2) in place of pivot_root(2).
+	NoPivot bool
+	// NoNewKeyring keeps the caller's session keyring.
+	NoNewKeyring bool
+	// PreserveFDs is how many descriptors from 3 on the process keeps.
+	PreserveFDs int
+	// PidFile gets init's pid once it exists for good; empty for none.
+	PidFile string
+	// ConsoleSocket is a unix socket that gets the terminal's master.
+	ConsoleSocket string
+	// PidfdSocket is a unix socket that gets a pidfd of init.
+	PidfdSocket string
+	// Console takes the terminal's master where there is no ConsoleSocket.
+	Console func(master *os.File) error
+}
+
+// creation is a container while it is made: what it holds is given back when
+// a step fails.
+type creation struct {
+	*Container
+	opt     *CreateOptions
+	compile *compile.Output
+	cgroup  *fs.Manager
+	join    *fs.Join
+	process *nsenter.Process
+	fds     []int // to be closed at the end
+}
+
+// Create makes a container from a bundle: state runtime.md calls created, or
+// running without opt.Wait. When it fails, nothing is left.
+func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
+	if err := checkID(opt.ID); err != nil {
+		return nil, err
+	}
+	out, place, err := r.compile(opt)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range out.Warnings {
+		r.Log("warning", w)
+	}
+	c, err := r.reserve(opt)
+	if err != nil {
+		return nil, err
+	}
+	defer c.release()
+	m := &creation{Container: c, opt: opt, compile: out}
+	defer m.close()
+	if err := m.make(place); err != nil {
+		return nil, errors.Join(err, m.undo())
+	}
+	return c, nil
+}
+
+// compile turns the bundle into a plan; nothing on the host is changed.
+func (r *Runtime) compile(opt *CreateOptions) (*compile.Output, *cgroups.Placement, error) {
+	host, err := probe.Host()
+	if err != nil {
+		return nil, nil, err
+	}
+	b := opt.Bundle
+	in := compile.Input{Spec: b.Spec, ID: opt.ID, Bundle: b.Path, Host: host,
+		NoPivot: opt.NoPivot, NoNewKeyring: opt.NoNewKeyring, Wait: opt.Wait}
+	var place *cgroups.Placement
+	if host.Cgroups != nil {
+		place, err = cgroups.Place(host.Cgroups, cgroupsPath(b.Spec), opt.ID)
+		if err != nil {
+			return nil, nil, err
+		}
+		in.Cgroup = place
+	}
+	if l := b.Spec.Linux; l != nil && (l.RootfsPropagation == "shared" || l.RootfsPropagation == "rshared") {
+		host.RootfsMount, err = probe.MountPoint(compile.Rootfs(b.Spec, b.Path))
+		if err != nil {
+			return nil, nil, fmt.Errorf("root.path: %w", err)
+		}
+	}
+	out, err := compile.Compile(in)
+	if err != nil {
+		return nil, nil, err
+	}
+	return out, place, nil
+}
+
+// Plan returns what Create would do, without doing any of it.
+func (r *Runtime) Plan(opt *CreateOptions) (*compile.Output, error) {
+	out, _, err := r.compile(opt)
+	return out, err
+}
+
+func cgroupsPath(s *specs.Spec) string {
+	if s.Linux == nil {
+		return ""
+	}
+	return s.Linux.CgroupsPath
+}
+
+// reserve makes the container's folder, which is what makes the id taken, and
+// locks it.
+func (r *Runtime) reserve(opt *CreateOptions) (*Container, error) {
+	if err := os.MkdirAll(r.Root, 0o711); err != nil {
+		return nil, fmt.Errorf("make the state root: %w: choose another with --root", err)
+	}
+	c := &Container{runtime: r, dir: r.dir(opt.ID)}
+	if err := os.Mkdir(c.dir, 0o711); err != nil {
+		if errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("container with id %q exists already: choose another id, or remove it with delete", opt.ID)
+		}
+		return nil, fmt.Errorf("make the container's state folder: %w", err)
+	}
+	c.State = State{
+		OCIVersion:  specs.Version,
+		ID:          opt.ID,
+		Bundle:      opt.Bundle.Path,
+		Rootfs:      compile.Rootfs(opt.Bundle.Spec, opt.Bundle.Path),
+		Created:     time.Now().UTC(),
+		Annotations: opt.Bundle.Spec.Annotations,
+		Owner:       owner(),
+		Berth:       r.Version,
+	}
+	if err := c.acquire(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(c.dir))
+	}
+	return c, nil
+}
+
+// owner is who creates the container; root is known without reading passwd.
+func owner() string {
+	uid := os.Getuid()
+	if uid == 0 {
+		return "root"
+	}
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return strconv.Itoa(uid)
+}
+
+// make goes through the steps that leave something on the host. The state is
+// written before each, so that delete finds what a killed create left.
+func (m *creation) make(place *cgroups.Placement) error {
+	if err := m.makeCgroup(place); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(m.dir, configFile), m.opt.Bundle.Config, 0o600); err != nil {
+		return fmt.Errorf("keep config.json: %w", err)
+	}
+	slots, err := m.slots()
+	if err != nil {
+		return err
+	}
+	if err := m.start(slots); err != nil {
+		return err
+	}
+	return m.meet()
+}
+
+func (m *creation) makeCgroup(place *cgroups.Placement) error {
+	if place == nil {
+		return m.save()
+	}
+	planned := fs.State{Folders: make([]fs.FolderState, len(place.Folders))}
+	for i := range place.Folders {
+		planned.Folders[i].Folder = place.Folders[i]
+	}
+	m.Cgroup = &planned
+	if err := m.save(); err != nil {
+		return err
+	}
+	cgroup, err := fs.Create(place, fs.CreateOptions{})
+	if err != nil {
+		m.Cgroup = nil // it is refused or undone: not ours to remove
+		return err
+	}
+	m.cgroup = cgroup
+	state := cgroup.State()
+	m.Cgroup = &state
+	m.join, err = cgroup.JoinFiles()
+	return err
+}
+
+// slots opens what the plan finds in slots from the start.
+func (m *creation) slots() ([]nsenter.SlotFD, error) {
+	var slots []nsenter.SlotFD
+	for i := range m.compile.Joins {
+		j := &m.compile.Joins[i]
+		fd, err := openNamespace(j)
+		if err != nil {
+			return nil, err
+		}
+		m.fds = append(m.fds, fd)
+		slots = append(slots, nsenter.SlotFD{Slot: j.Slot, FD: fd})
+	}
+	if !m.opt.Wait {
+		return slots, nil
+	}
+	fifo, err := m.fifo(fifoFile, unix.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	// The container must be the report's only writer: that it has closed it is
+	// how start knows of success.
+	report, err := m.fifo(reportFile, unix.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	return append(slots, nsenter.SlotFD{Slot: plan.SlotFifo, FD: fifo}, nsenter.SlotFD{Slot: plan.SlotReport, FD: report}), nil
+}
+
+func (m *creation) fifo(name string, flags int) (int, error) {
+	path := filepath.Join(m.dir, name)
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		return -1, fmt.Errorf("mkfifo %s: %w", path, err)
+	}
+	fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open %s: %w", path, err)
+	}
+	m.fds = append(m.fds, fd)
+	return fd, nil
+}
+
+func (m *creation) start(slots []nsenter.SlotFD) error {
+	cmd := &nsenter.Command{
+		Plan:       &m.compile.Plan,
+		Stdio:      [3]int{0, 1, 2},
+		Preserve:   m.opt.PreserveFDs,
+		Slots:      slots,
+		Cloneflags: uintptr(m.compile.Cloneflags),
+		CgroupFD:   -1,
+	}
+	if m.compile.IntoCgroup && m.join != nil {
+		cmd.CgroupFD = m.join.Unified
+	}
+	p, err := cmd.Start()
+	if err != nil {
+		return err
+	}
+	m.process = p
+	return nil
+}
+
+// close gives back what Create needed only for itself.
+func (m *creation) close() {
+	if m.process != nil {
+		m.process.Close()
+	}
+	if m.join != nil {
+		m.join.Close()
+	}
+	if m.cgroup != nil {
+		m.cgroup.Close()
+	}
+	for _, fd := range m.fds {
+		unix.Close(fd)
+	}
+}
+
+// undo takes back what make has done: process, cgroup, state.
+func (m *creation) undo() error {
+	var errs []error
+	if m.process != nil {
+		errs = append(errs, m.process.Kill())
+	}
+	if m.cgroup != nil {
+		errs = append(errs, m.cgroup.Remove())
+	}
+	if m.opt.PidFile != "" && m.Pid != 0 {
+		if err := os.Remove(m.opt.PidFile); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, os.RemoveAll(m.dir))
+	return errors.Join(errs...)
+}

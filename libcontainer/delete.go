@@ -1,0 +1,154 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"berth/cgroups/fs"
+)
+
+// dieDeadline bounds the wait for a killed init to be gone.
+const dieDeadline = 10 * time.Second
+
+// Delete removes a stopped container: its cgroup and its state. One that was
+// created and not started is ended first; with force, one that runs is too,
+// and one that does not exist is fine.
+func (r *Runtime) Delete(id string, force bool) error {
+	err := r.locked(id, func(c *Container) error { return c.delete(force) })
+	var missing *NotExistError
+	if force && errors.As(err, &missing) {
+		return nil
+	}
+	return err
+}
+
+func (c *Container) delete(force bool) error {
+	status, err := c.Status()
+	if err != nil {
+		return err
+	}
+	switch status {
+	case specs.StateStopped:
+	case specs.StateCreated:
+		err = c.end()
+	default:
+		if !force {
+			return fmt.Errorf("cannot delete container %q that is not stopped: it is %s: stop it with kill, or use delete --force", c.ID, status)
+		}
+		err = c.end()
+	}
+	if err != nil {
+		return err
+	}
+	return c.destroy()
+}
+
+// end kills init and waits until it is gone. A process of its pid namespace
+// goes with it; one of the host's is found in the cgroup.
+func (c *Container) end() error {
+	fd, err := unix.PidfdOpen(c.Pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("kill container %q: pidfd_open: %w", c.ID, err)
+	}
+	defer unix.Close(fd)
+	if alive, err := c.alive(); err != nil || !alive {
+		return err
+	}
+	if c.Cgroup != nil {
+		m := fs.Load(*c.Cgroup)
+		defer m.Close()
+		if err := killCgroup(m); err != nil {
+			return err
+		}
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill container %q: %w", c.ID, err)
+	}
+	return c.awaitDeath(fd)
+}
+
+func (c *Container) awaitDeath(pidfd int) error {
+	poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	deadline := time.Now().Add(dieDeadline)
+	for {
+		n, err := unix.Poll(poll, int(time.Until(deadline).Milliseconds()))
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("wait for the end of container %q: %w", c.ID, err)
+		case n == 0:
+			return fmt.Errorf("container %q: process %d has not ended %s after SIGKILL: it hangs in the kernel, see /proc/%d/stack", c.ID, c.Pid, dieDeadline, c.Pid)
+		}
+		return nil
+	}
+}
+
+// destroy takes away what is left of a container whose processes are gone.
+func (c *Container) destroy() error {
+	if c.Cgroup != nil {
+		m := fs.Load(*c.Cgroup)
+		defer m.Close()
+		if err := c.killLeftovers(m); err != nil {
+			return err
+		}
+		if err := m.Remove(); err != nil {
+			return err
+		}
+	}
+	s, specErr := c.Spec()
+	if err := os.RemoveAll(c.dir); err != nil {
+		return fmt.Errorf("remove the state of container %q: %w", c.ID, err)
+	}
+	if specErr != nil {
+		return nil // it was killed before its configuration was kept
+	}
+	c.poststop(s)
+	return nil
+}
+
+// killLeftovers ends processes that outlived init, which is possible without a
+// pid namespace of the container's own.
+func (c *Container) killLeftovers(m *fs.Manager) error {
+	pids, err := m.Pids(true)
+	if err != nil || len(pids) == 0 {
+		return err
+	}
+	return killCgroup(m)
+}
+
+// poststop runs the hooks that come after deletion. As runtime.md says, one
+// that fails is logged and the others still run.
+func (c *Container) poststop(s *specs.Spec) {
+	if s.Hooks == nil {
+		return
+	}
+	for i := range s.Hooks.Poststop {
+		err := runHooks("hooks.poststop", s.Hooks.Poststop[i:i+1], c.OCIState(specs.StateStopped))
+		if err != nil {
+			c.runtime.Log("warning", err.Error())
+		}
+	}
+}
+
+// killCgroup ends every process of a cgroup.
+func killCgroup(m *fs.Manager) error {
+	pids, err := m.Pids(true)
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("kill process %d: %w", pid, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+// Package facts holds what a plan depends on of the host, as a plain struct.
+// It is pure; package facts/probe fills it in.
+package facts
+
+import (
+	"fmt"
+
+	"berth/cgroups"
+)
+
+// Host is what the compiler has to know of the host it compiles for.
+type Host struct {
+	// Kernel is the running kernel's version.
+	Kernel Kernel
+	// LastCap is the highest capability number that the kernel knows; see
+	// /proc/sys/kernel/cap_last_cap in capabilities(7).
+	LastCap int
+	// Cgroups is the layout of the host's cgroup hierarchies.
+	Cgroups *cgroups.Layout
+	// RootfsMount is the mount point that the rootfs lies on. It is only
+	// looked for where linux.rootfsPropagation asks for shared mounts.
+	RootfsMount string
+	// Kcore says whether /proc/kcore exists, which /dev/core points to.
+	Kcore bool
+	// Preserve is how many descriptors from 3 on are handed to the container.
+	Preserve int
+}
+
+// Kernel is a kernel version.
+type Kernel struct{ Major, Minor int }
+
+// Oldest is the oldest kernel that is served.
+var Oldest = Kernel{5, 10}
+
+// AtLeast says whether the kernel is as new as major.minor.
+func (k Kernel) AtLeast(major, minor int) bool {
+	return k.Major > major || k.Major == major && k.Minor >= minor
+}
+
+// String returns the version as major.minor.
+func (k Kernel) String() string { return fmt.Sprintf("%d.%d", k.Major, k.Minor) }
+
+// ParseKernel reads the version from uname(2)'s release.
+func ParseKernel(release string) (Kernel, error) {
+	var k Kernel
+	if _, err := fmt.Sscanf(release, "%d.%d", &k.Major, &k.Minor); err != nil {
+		return Kernel{}, fmt.Errorf("kernel release %q has no version in front: %w", release, err)
+	}
+	return k, nil
+}
+
+// CheckKernel fails on a kernel that is older than Oldest.
+func (h *Host) CheckKernel() error {
+	if !h.Kernel.AtLeast(Oldest.Major, Oldest.Minor) {
+		return fmt.Errorf("this kernel is Linux %s; berth needs %s or newer", h.Kernel, Oldest)
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+// Package probe reads from the running kernel what package facts describes.
+package probe
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"berth/cgroups"
+	"berth/cgroups/fs"
+	"berth/libcontainer/facts"
+)
+
+// Host returns the facts of this host. It makes a handful of system calls and
+// starts nothing.
+func Host() (*facts.Host, error) {
+	kernel, err := kernel()
+	if err != nil {
+		return nil, err
+	}
+	h := &facts.Host{Kernel: kernel, LastCap: lastCap()}
+	if err := h.CheckKernel(); err != nil {
+		return nil, err
+	}
+	h.Cgroups, err = fs.Probe()
+	if err != nil && !errors.Is(err, cgroups.ErrNoCgroups) {
+		return nil, err
+	}
+	h.Kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
+	return h, nil
+}
+
+func kernel() (facts.Kernel, error) {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return facts.Kernel{}, fmt.Errorf("uname: %w", err)
+	}
+	return facts.ParseKernel(unix.ByteSliceToString(name.Release[:]))
+}
+
+// lastCap asks the bounding set, which answers EINVAL above the last one.
+func lastCap() int {
+	last := unix.CAP_LAST_CAP
+	known := func(n int) bool {
+		_, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0)
+		return err == nil
+	}
+	for last > 0 && !known(last) {
+		last--
+	}
+	for last < 63 && known(last+1) {
+		last++
+	}
+	return last
+}

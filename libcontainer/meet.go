@@ -1,0 +1,214 @@
+package libcontainer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"berth/libcontainer/plan"
+	"berth/nsenter"
+	"berth/seccomp"
+)
+
+// The points where executor and parent meet while a container is made. A line
+// is a process, time goes down; not every container has all points.
+//
+//	parent                                executor
+//	  clone ------------------------------> checks the plan, begins
+//	  makes the seccomp program             rootfs, first mounts
+//	  tasks files ------- PointCgroup ----> enters its v1 cgroups
+//	                                        cgroup mounts, devices
+//	  relays or sends <-- PointConsole ---- terminal's master
+//	  runs hooks -------- PointHooks -----> sysctl, pivot_root, names, masks
+//	  program ----------- PointSeccomp ---> loads the filter, drops privileges
+//	  state, pid file --- PointCreated ---> waits for start, or goes on
+//	  end of file <------------------------ execve
+//
+// An answer may be sent before the other side gets there. A parent that is
+// killed closes the socket, and the executor ends itself at the next point.
+
+// meet answers the executor until it has become the container's process or
+// waits for start.
+func (m *creation) meet() error {
+	p := m.process
+	if m.compile.CgroupTasks > 0 {
+		fds := make([]int, len(m.join.Tasks))
+		for i := range m.join.Tasks {
+			fds[i] = m.join.Tasks[i].FD
+		}
+		if err := p.Answer(plan.PointCgroup, nil, fds...); err != nil {
+			return err
+		}
+	}
+	program := -1
+	if m.compile.SeccompAt != plan.PointNone {
+		var err error
+		program, err = m.seccompProgram()
+		if err != nil {
+			return err
+		}
+		m.fds = append(m.fds, program)
+	}
+	if m.compile.SeccompAt == plan.PointSeccomp {
+		if err := p.Answer(plan.PointSeccomp, nil, program); err != nil {
+			return err
+		}
+		program = -1
+	}
+	for {
+		report, err := p.Recv()
+		if errors.Is(err, io.EOF) {
+			return m.vanished()
+		}
+		if err != nil {
+			return err
+		}
+		done, err := m.answer(report, program)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// answer does the parent's part at one point. It is done when the container
+// needs its parent no more.
+func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) {
+	if r.FD >= 0 {
+		defer unix.Close(r.FD)
+	}
+	switch r.Point {
+	case plan.PointCgroup, plan.PointSeccomp:
+		return false, nil // answered already
+	case plan.PointConsole:
+		if err := m.console(r.FD); err != nil {
+			return false, err
+		}
+		return false, m.process.Answer(plan.PointConsole, nil)
+	case plan.PointHooks:
+		if err := m.setupHooks(); err != nil {
+			return false, err
+		}
+		return false, m.process.Answer(plan.PointHooks, nil)
+	case plan.PointCreated:
+		return true, m.created(r.FD, program)
+	}
+	return false, fmt.Errorf("the executor waits at %s, which no plan of this version has", r.Point)
+}
+
+// created is the last meeting: the container is on disk before it may go on.
+func (m *creation) created(passwd, program int) error {
+	m.Pid = m.process.Pid
+	_, started, err := processStat(m.Pid)
+	if err != nil {
+		return fmt.Errorf("start time of process %d: %w", m.Pid, err)
+	}
+	m.StartTime = started
+	if err := m.save(); err != nil {
+		return err
+	}
+	if err := m.sendPidfd(); err != nil {
+		return err
+	}
+	var home []byte
+	if m.compile.Home {
+		home = []byte("HOME=" + homeFolder(passwd, m.opt.Bundle.Spec.Process.User.UID))
+	}
+	var fds []int
+	if program >= 0 {
+		fds = append(fds, program)
+	}
+	if !m.opt.Wait {
+		if err := m.startHooks(); err != nil {
+			return err
+		}
+	}
+	if m.opt.Wait {
+		// Whoever reads the pid file may call start at once.
+		if err := m.writePidFile(); err != nil {
+			return err
+		}
+		return m.process.Answer(plan.PointCreated, home, fds...)
+	}
+	if err := m.process.Answer(plan.PointCreated, home, fds...); err != nil {
+		return err
+	}
+	return m.executed()
+}
+
+// executed waits until the process has been executed: its socket is closed
+// then. A failure comes as a report.
+func (m *creation) executed() error {
+	r, err := m.process.Recv()
+	if errors.Is(err, io.EOF) {
+		return m.writePidFile()
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the executor waits at %s after it was told to go on", r.Point)
+}
+
+func (m *creation) writePidFile() error {
+	if m.opt.PidFile == "" {
+		return nil
+	}
+	if err := writePid(m.opt.PidFile, m.Pid); err != nil {
+		return fmt.Errorf("--pid-file: %w", err)
+	}
+	return nil
+}
+
+// writePid writes a pid file so that a reader never sees a part of it.
+func writePid(path string, pid int) error {
+	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
+	if err := os.WriteFile(tmp, []byte(strconv.Itoa(pid)), 0o666); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// vanished says how an executor ended that sent no report.
+func (m *creation) vanished() error {
+	status, err := m.process.Wait()
+	if err != nil {
+		return err
+	}
+	switch {
+	case status.Signaled() && status.Signal() == unix.SIGKILL:
+		return errors.New("the container's process was killed while it was set up (SIGKILL): is linux.resources.memory.limit too small, or did somebody delete the container?")
+	case status.Signaled() && status.Signal() == unix.SIGSYS:
+		return errors.New("linux.seccomp: the profile forbids a call that the container's process needs to start (SIGSYS)")
+	case status.Signaled():
+		return fmt.Errorf("the container's process was ended by signal %d while it was set up", status.Signal())
+	}
+	return fmt.Errorf("the container's process ended with status %d while it was set up", status.ExitStatus())
+}
+
+// seccompProgram compiles the profile, beside the executor's first steps.
+func (m *creation) seccompProgram() (int, error) {
+	profile := m.opt.Bundle.Spec.Linux.Seccomp
+	p, err := seccomp.Compile(profile, func(msg string) { m.runtime.Log("debug", msg) })
+	if err != nil {
+		return -1, err
+	}
+	if p.Notify {
+		return -1, errors.New("linux.seccomp: SCMP_ACT_NOTIFY is not supported by this version of berth yet: use another action")
+	}
+	data := make([]byte, 8, 8+len(p.Filter))
+	binary.NativeEndian.PutUint64(data, uint64(p.Flags))
+	return nsenter.Sealed("berth-seccomp", append(data, p.Filter...))
+}
+
+// state of a container under way, for hooks.
+func (m *creation) hookState(status specs.ContainerState) *specs.State {
+	s := m.OCIState(status)
+	s.Pid = m.process.Pid
+	return s
+}

@@ -1,0 +1,211 @@
+package libcontainer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"berth/cgroups/fs"
+)
+
+// Files in a container's folder.
+const (
+	stateFile  = "state.json"
+	configFile = "config.json"
+	fifoFile   = "exec.fifo"
+	reportFile = "report.fifo"
+)
+
+// Runtime is a state root and what holds for every container in it.
+type Runtime struct {
+	// Root is the folder that holds a folder for each container.
+	Root string
+	// Version is berth's own, kept in the state for later ones to read.
+	Version string
+	// Log takes warnings; never what is returned as an error.
+	Log func(level, msg string)
+}
+
+// State is what is kept of a container between commands.
+type State struct {
+	OCIVersion  string            `json:"ociVersion"`
+	ID          string            `json:"id"`
+	Pid         int               `json:"pid"`       // init's, 0 before it exists
+	StartTime   uint64            `json:"startTime"` // field 22 of proc_pid_stat(5), in ticks since boot
+	Bundle      string            `json:"bundle"`
+	Rootfs      string            `json:"rootfs"`
+	Created     time.Time         `json:"created"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Owner       string            `json:"owner"`
+	Cgroup      *fs.State         `json:"cgroup,omitempty"`
+	Berth       string            `json:"berth"` // version that wrote this
+}
+
+// NotExistError says that there is no such container.
+type NotExistError struct{ ID string }
+
+// Error returns the text that engines look for.
+func (e *NotExistError) Error() string { return fmt.Sprintf("container %q does not exist", e.ID) }
+
+// checkID refuses what is no container id: letters, digits and _ + - . only,
+// and neither "." nor "..".
+func checkID(id string) error {
+	if id == "" {
+		return errors.New("container id is empty: give one")
+	}
+	if id == "." || id == ".." {
+		return fmt.Errorf("container id %q is a folder's name: choose another", id)
+	}
+	for _, r := range id {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_+-.", r):
+		default:
+			return fmt.Errorf("container id %q has the character %q: letters, digits and _ + - . are allowed", id, r)
+		}
+	}
+	if len(id) > unix.NAME_MAX {
+		return fmt.Errorf("container id has %d characters, %d are allowed", len(id), unix.NAME_MAX)
+	}
+	return nil
+}
+
+// Container is a container that is known under a state root.
+type Container struct {
+	State
+	runtime *Runtime
+	dir     string
+	lock    *os.File
+}
+
+func (r *Runtime) dir(id string) string { return filepath.Join(r.Root, id) }
+
+// Load reads a container's state. It takes no lock: the file is replaced
+// atomically.
+func (r *Runtime) Load(id string) (*Container, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	c := &Container{runtime: r, dir: r.dir(id)}
+	data, err := os.ReadFile(filepath.Join(c.dir, stateFile))
+	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(c.dir); err == nil {
+			// Its create was killed before the first state was written.
+			c.State = State{ID: id}
+			return c, nil
+		}
+		return nil, &NotExistError{id}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the state of container %q: %w", id, err)
+	}
+	if err := json.Unmarshal(data, &c.State); err != nil {
+		return nil, fmt.Errorf("state of container %q (%s) is damaged: %w: remove the container with delete --force", id, filepath.Join(c.dir, stateFile), err)
+	}
+	return c, nil
+}
+
+// save replaces the state file; a reader sees the old state or the new one.
+func (c *Container) save() error {
+	data, err := json.Marshal(&c.State)
+	if err != nil {
+		return fmt.Errorf("state of container %q: %w", c.ID, err)
+	}
+	return writeFileAtomic(filepath.Join(c.dir, stateFile), data)
+}
+
+func writeFileAtomic(path string, data []byte) error {
+	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// lockDeadline bounds the wait for another berth that changes a container.
+const lockDeadline = 10 * time.Second
+
+// acquire locks the container's folder. The lock goes with the process, so
+// that a killed one never leaves it behind.
+func (c *Container) acquire() error {
+	f, err := os.Open(c.dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return &NotExistError{c.ID}
+	}
+	if err != nil {
+		return fmt.Errorf("lock container %q: %w", c.ID, err)
+	}
+	deadline := time.Now().Add(lockDeadline)
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return fmt.Errorf("lock container %q: %w", c.ID, err)
+		}
+		if time.Now().After(deadline) {
+			f.Close()
+			return fmt.Errorf("container %q is being changed by another process for more than %s: try again, or see `fuser %s`", c.ID, lockDeadline, c.dir)
+		}
+		time.Sleep(wait)
+	}
+	// Whoever held the lock may have deleted the container.
+	if gone(f, c.dir) {
+		f.Close()
+		return &NotExistError{c.ID}
+	}
+	c.lock = f
+	return nil
+}
+
+func gone(f *os.File, dir string) bool {
+	mine, err1 := f.Stat()
+	there, err2 := os.Stat(dir)
+	return err1 != nil || err2 != nil || !os.SameFile(mine, there)
+}
+
+func (c *Container) release() {
+	if c.lock != nil {
+		c.lock.Close()
+		c.lock = nil
+	}
+}
+
+// locked runs f on the container as it is once the lock is held.
+func (r *Runtime) locked(id string, f func(*Container) error) error {
+	c, err := r.Load(id)
+	if err != nil {
+		return err
+	}
+	if err := c.acquire(); err != nil {
+		return err
+	}
+	defer c.release()
+	fresh, err := r.Load(id)
+	if err != nil {
+		return err
+	}
+	c.State = fresh.State
+	return f(c)
+}
+
+// OCIState returns the state as runtime.md's "State" section describes it.
+func (c *Container) OCIState(status specs.ContainerState) *specs.State {
+	s := &specs.State{Version: c.OCIVersion, ID: c.ID, Status: status, Bundle: c.Bundle, Annotations: c.Annotations}
+	if status != specs.StateStopped {
+		s.Pid = c.Pid
+	}
+	return s
+}
