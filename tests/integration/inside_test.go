@@ -137,3 +137,5 @@ func wantContains(t *testing.T, what, text string, parts ...string) {
 		}
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

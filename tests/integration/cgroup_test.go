@@ -1,0 +1,158 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// membership maps hierarchies to the cgroup that a /proc/PID/cgroup text puts the process in: controllers to paths
+// on v1, "" for v2.
+func membership(text string) map[string]string {
+	found := map[string]string{}
+	for line := range strings.Lines(text) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		if _, err := strconv.Atoi(parts[0]); err != nil {
+			continue // a line of something else that the script printed
+		}
+		for controller := range strings.SplitSeq(parts[1], ",") {
+			found[controller] = parts[2]
+		}
+	}
+	return found
+}
+
+// hierarchies lists the controllers (and "" for v2) that this namespace shows, whose cgroup the container must be in.
+func hierarchies() []string {
+	var all []string
+	for controller := range host.cgroups.v1 {
+		all = append(all, controller)
+	}
+	if host.cgroups.v2 != "" {
+		all = append(all, "")
+	}
+	return all
+}
+
+// The container's process is in the cgroup that cgroupsPath names, in every hierarchy, from before the program
+// starts; it is made with missing parents, and is gone when the container is deleted.
+func TestCgroupsPath(t *testing.T) {
+	t.Parallel()
+	for _, parent := range []string{"/", "/" + host.token + "-parent/nested/"} {
+		c := newContainer(t)
+		path := parent + c.id
+		spec := baseSpec(c.id)
+		spec.Linux.CgroupsPath = path
+		withScript("cat /proc/self/cgroup; echo ready; exec sleep 600")(spec)
+		c.writeConfig(spec)
+		s := c.startSleeping()
+		inside := membership(c.output())
+		outsideText, err := os.ReadFile("/proc/" + itoa(s.Pid) + "/cgroup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		outside := membership(string(outsideText))
+		for _, h := range hierarchies() {
+			want(t, "path in hierarchy "+h+" from inside", inside[h], path)
+			want(t, "path in hierarchy "+h+" from outside", outside[h], path)
+		}
+		c.delete("--force").ok(t)
+		for _, folder := range cgroupFolders() {
+			if strings.HasSuffix(folder, path) {
+				t.Errorf("%s is left", folder)
+			}
+		}
+		removeParents(parent)
+	}
+}
+
+// removeParents takes the empty parents of a cgroupsPath away, which no runtime can know to be its own.
+func removeParents(parent string) {
+	for _, point := range host.cgroups.mountPoints() {
+		for p := strings.TrimSuffix(parent, "/"); p != "" && p != "/"; p = filepath.Dir(p) {
+			_ = os.Remove(filepath.Join(point, p)) // another runtime's, or not there
+		}
+	}
+}
+
+// Without a cgroupsPath the container still has a cgroup of its own, that bears its id; a relative one likewise.
+func TestCgroupsPathDefaultAndRelative(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"", "relative-"} {
+		c := newContainer(t)
+		spec := baseSpec(c.id)
+		spec.Linux.CgroupsPath = path
+		if path != "" {
+			spec.Linux.CgroupsPath = path + c.id
+		}
+		withScript("cat /proc/self/cgroup")(spec)
+		c.writeConfig(spec)
+		inside := membership(c.run().ok(t).stdout)
+		for _, h := range hierarchies() {
+			want(t, "hierarchy "+h+": "+inside[h]+" ends with the id", strings.HasSuffix(inside[h], c.id), true)
+		}
+	}
+}
+
+// A mount of type cgroup shows the hierarchies of the host's layout, with the options of the config, and cannot be
+// written when it is read-only. In a cgroup namespace, the container is at the root of each.
+func TestCgroupMount(t *testing.T) {
+	t.Parallel()
+	for _, cgroupNamespace := range []bool{false, true} {
+		options := []option{
+			withMounts(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}),
+			withScript(`for d in /sys/fs/cgroup /sys/fs/cgroup/pids; do test -e $d/cgroup.procs && mkdir $d/new 2>&1 && echo WRITTEN
+				cat $d/cgroup.procs 2>/dev/null; done; cat /proc/self/cgroup /proc/self/mountinfo`),
+		}
+		if cgroupNamespace {
+			options = append(options, withNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}))
+		}
+		c := newContainer(t, options...)
+		out := c.run().ok(t).stdout
+		wantContains(t, "output", out, "Read-only file system")
+		mounts := parseMountinfo(out)
+		if host.cgroups.kind() == "v2" {
+			m := mountAt(t, mounts, "/sys/fs/cgroup")
+			want(t, "type", m.fstype, "cgroup2")
+			optionCase{flags: "ro nosuid nodev noexec"}.check(t, m)
+		}
+		for controller, point := range host.cgroups.v1 {
+			m := mountAt(t, mounts, "/sys/fs/cgroup/"+filepath.Base(point))
+			want(t, "type", m.fstype, "cgroup")
+			want(t, "controller "+controller, m.hasSuper(controller), true)
+			optionCase{flags: "ro nosuid nodev noexec"}.check(t, m)
+		}
+		if cgroupNamespace || host.cgroups.kind() != "v2" {
+			// The container sees its own cgroup at the top, and itself (its shell is process 1) in it. On v2 that
+			// takes a cgroup namespace.
+			wantContains(t, "output", out, "\n1\n")
+		}
+		if cgroupNamespace {
+			for h, path := range membership(out) {
+				want(t, "path in hierarchy "+h, path, "/")
+			}
+		}
+	}
+}
+
+// A second container whose cgroupsPath is that of a running one must not take the first with it when it is deleted:
+// a non-empty cgroup is refused, or at least its processes live on.
+func TestDeleteSparesForeignProcesses(t *testing.T) {
+	t.Parallel()
+	first := newContainer(t, withSleep())
+	s := first.startSleeping()
+	second := newContainer(t)
+	spec := baseSpec(first.id)
+	second.writeConfig(spec)
+	second.run()
+	second.delete("--force").ok(t)
+	want(t, "status of the first container", first.state().Status, "running")
+	want(t, "pid of the first container", first.state().Pid, s.Pid)
+}
