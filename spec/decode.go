@@ -217,7 +217,7 @@ func signed[T ~int | ~int32 | ~int64](d *decoder, v *T) {
 		if T(math.MaxInt32)+1 < 0 {
 			lowest, highest = math.MinInt32, math.MaxInt32
 		}
-		d.fail(start, "want a whole number from "+strconv.FormatInt(lowest, 10)+" to "+strconv.FormatInt(highest, 10)+", have "+text)
+		d.fail(start, "want a whole number from "+strconv.FormatInt(lowest, 10)+" to "+strconv.FormatInt(highest, 10)+", have "+plain(text))
 		return
 	}
 	*v = T(n)
@@ -231,7 +231,7 @@ func unsigned[T ~uint | ~uint16 | ~uint32 | ~uint64](d *decoder, v *T) {
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || uint64(T(n)) != n {
-		d.fail(start, "want a whole number from 0 to "+strconv.FormatUint(uint64(^T(0)), 10)+", have "+text)
+		d.fail(start, "want a whole number from 0 to "+strconv.FormatUint(uint64(^T(0)), 10)+", have "+plain(text))
 		return
 	}
 	*v = T(n)

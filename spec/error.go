@@ -108,13 +108,29 @@ func stringEnd(src string, start int) int {
 	return len(src)
 }
 
+// quote shows a value in a message: in one line, and not longer than needed to
+// find it again.
+func quote(s string) string {
+	const enough = 200
+	if len(s) > enough {
+		return strconv.Quote(s[:enough]) + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// plain is quote without the quotes.
+func plain(s string) string { return strings.ReplaceAll(quote(s), `"`, "") }
+
 // field appends a name to a path: linux.resources, and for names that would
 // not read as one, linux.sysctl["net.ipv4.ip_forward"].
 func field(path, name string) string {
+	if len(name) > 100 {
+		return path + "[" + quote(name) + "]"
+	}
 	for i := range len(name) {
 		c := name[i]
 		if c != '_' && c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
-			return path + "[" + strconv.Quote(name) + "]"
+			return path + "[" + quote(name) + "]"
 		}
 	}
 	switch {

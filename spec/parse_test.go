@@ -32,7 +32,7 @@ func agree[T any](t testing.TB, data []byte, parse func([]byte) (*T, error)) boo
 		if !errors.As(haveErr, &e) {
 			t.Fatalf("want a *ParseError, have %T", haveErr)
 		}
-		if e.Line < 1 || e.Column < 1 || e.Cause == "" || strings.Contains(haveErr.Error(), "\n") {
+		if e.Line < 1 || e.Column < 1 || e.Cause == "" || strings.ContainsAny(haveErr.Error(), "\n\r\x00") {
 			t.Fatalf("not one line with a place and a cause: %q, of\n%q", haveErr, data)
 		}
 		return false
@@ -277,6 +277,19 @@ func TestParseErrorsNameTheirDocument(t *testing.T) {
 	}
 }
 
+// What a document repeats in an error must not make it endless.
+func TestParseErrorsAreShort(t *testing.T) {
+	long := strings.Repeat("9", 1<<20)
+	for _, doc := range []string{
+		`{"process":{"oomScoreAdj":` + long + `}}`, `{"annotations":{"` + long + `":7}}`, `{"annotations":{"a b` + long + `":7}}`, `{"x":"\q` + long + `"`, long,
+	} {
+		_, err := Parse([]byte(doc))
+		if err == nil || len(err.Error()) > 600 {
+			t.Errorf("an error of %d bytes", len(err.Error()))
+		}
+	}
+}
+
 // A list must not be able to grow into its neighbour in the slab.
 func TestParseListsAreApart(t *testing.T) {
 	s, err := Parse([]byte(`{"process":{"args":["a","b"],"env":["c"]}}`))
@@ -314,7 +327,10 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		agree(t, data, Parse)
+		if agree(t, data, Parse) {
+			s, _ := Parse(data)
+			oneLine(t, s)
+		}
 		agree(t, data, ParseProcess)
 		agree(t, data, ParseResources)
 	})
