@@ -6,7 +6,7 @@ import (
 )
 
 // rounds bounds the random tests; each round tries every request there is.
-const rounds = 1500
+const rounds = 800
 
 func encoded(t testing.TB, f *Filter) []byte {
 	t.Helper()

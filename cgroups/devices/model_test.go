@@ -141,6 +141,8 @@ func interpret(t testing.TB, code []byte, q request) bool {
 			jump = uint32(reg[dst]) != imm
 		case 0x16: // BPF_JMP32 | BPF_JEQ | BPF_K
 			jump = uint32(reg[dst]) == imm
+		case 0x05: // BPF_JMP | BPF_JA
+			jump = true
 		case 0x95: // BPF_JMP | BPF_EXIT
 			if reg[0] > 1 {
 				t.Fatalf("returns %d, which the kernel's verifier refuses", reg[0])
@@ -172,7 +174,10 @@ func (s ruleSource) number() int64 {
 
 func (s ruleSource) rule() Rule {
 	r := Rule{Allow: s.IntN(2) == 0, Type: Char, Major: s.number(), Minor: s.number(), Access: Access(1 + s.IntN(7)), Origin: "test"}
-	switch s.IntN(8) {
+	if s.IntN(2) == 0 {
+		r.Access = everyAccess // so that rules come to be about the same access
+	}
+	switch s.IntN(12) {
 	case 0:
 		return Rule{Allow: r.Allow, Type: All, Major: Any, Minor: Any, Access: everyAccess, Origin: "test"}
 	case 1, 2, 3:
@@ -182,7 +187,7 @@ func (s ruleSource) rule() Rule {
 }
 
 func (s ruleSource) rules() []Rule {
-	list := make([]Rule, s.IntN(10))
+	list := make([]Rule, s.IntN(16))
 	for i := range list {
 		list[i] = s.rule()
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"berth/cgroups/devices"
@@ -34,6 +35,7 @@ type probe struct {
 	Major  uint32
 	Minor  uint32
 	Access string // r, w, rw, m, or empty for access(2) with F_OK
+	Times  int    // how often to try again as long as it is denied
 }
 
 func (p probe) String() string {
@@ -55,7 +57,11 @@ func TestMain(m *testing.M) {
 		}
 	}
 	for _, p := range probes {
-		fmt.Println(int(p.try()))
+		var errno syscall.Errno
+		for n := 0; n == 0 || n < p.Times && errno == unix.EPERM; n++ {
+			errno = p.try()
+		}
+		fmt.Println(int(errno))
 	}
 }
 
@@ -153,7 +159,7 @@ func probesFor(dir string, majors, minors []uint32) []probe {
 		for _, major := range majors {
 			for _, minor := range minors {
 				for _, access := range []string{"", "r", "w", "rw", "m"} {
-					p := probe{filepath.Join(dir, fmt.Sprint(kind, major, "-", minor)), kind, major, minor, access}
+					p := probe{filepath.Join(dir, fmt.Sprint(kind, major, "-", minor)), kind, major, minor, access, 0}
 					if access == "m" {
 						p.Node += "-new"
 					}
@@ -169,32 +175,39 @@ func probesFor(dir string, majors, minors []uint32) []probe {
 // device cgroup (its folder, or empty).
 func run(t testing.TB, probes []probe, v2 int, v1 string) []syscall.Errno {
 	t.Helper()
-	text, err := json.Marshal(probes)
+	results, err := start(probes, v2, v1)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return results
+}
+
+func start(probes []probe, v2 int, v1 string) ([]syscall.Errno, error) {
+	text, err := json.Marshal(probes)
+	if err != nil {
+		return nil, err
 	}
 	c := exec.Command("/proc/self/exe")
 	c.Env = []string{probeVariable + "=" + string(text), "BERTH_TEST_V1=" + v1}
 	if v2 >= 0 {
 		c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: v2}
 	}
-	// No pipe and no /dev/null, which the filter may deny, is opened inside.
 	out, err := c.Output()
 	if err != nil {
-		t.Fatalf("probes: %v: %s", err, out)
+		return nil, fmt.Errorf("probes: %w: %s", err, out)
 	}
 	var results []syscall.Errno
 	for _, line := range strings.Fields(string(out)) {
 		n, err := strconv.Atoi(line)
 		if err != nil {
-			t.Fatalf("probes: %q", out)
+			return nil, fmt.Errorf("probes: %q", out)
 		}
 		results = append(results, syscall.Errno(n))
 	}
 	if len(results) != len(probes) {
-		t.Fatalf("%d results for %d probes: %q", len(results), len(probes), out)
+		return nil, fmt.Errorf("%d results for %d probes: %q", len(results), len(probes), out)
 	}
-	return results
+	return results, nil
 }
 
 func compile(t testing.TB, text string) *devices.Filter {
@@ -233,12 +246,12 @@ func TestLife(t *testing.T) {
 	_, dir := newCgroup(t, unified(t))
 	made := nodes(t, []uint32{240}, []uint32{7})
 	probes := []probe{
-		{"/dev/null", "c", 1, 3, "rw"},
-		{"/dev/urandom", "c", 1, 9, "r"},
-		{made + "/c240-7", "c", 240, 7, "r"},
-		{made + "/c240-7", "c", 240, 7, "rw"},
-		{made + "/c240-7-new", "c", 240, 7, "m"},
-		{made + "/b240-7", "b", 240, 7, "r"},
+		{"/dev/null", "c", 1, 3, "rw", 0},
+		{"/dev/urandom", "c", 1, 9, "r", 0},
+		{made + "/c240-7", "c", 240, 7, "r", 0},
+		{made + "/c240-7", "c", 240, 7, "rw", 0},
+		{made + "/c240-7-new", "c", 240, 7, "m", 0},
+		{made + "/b240-7", "b", 240, 7, "r", 0},
 	}
 	const ok, denied = 0, unix.EPERM
 	for _, step := range []struct {
@@ -282,7 +295,10 @@ func TestOthersStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign := code[len(code)-16:] // the verdict alone: deny
+	foreign, err := devices.Encode(devices.Program(&devices.Filter{})) // denies everything
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		code []byte
 		name string
@@ -302,7 +318,7 @@ func TestOthersStay(t *testing.T) {
 	if n := count(t, dir); n != 2 {
 		t.Errorf("%d programs after Apply, want the foreign one and ours", n)
 	}
-	if got := run(t, []probe{{"/dev/null", "c", 1, 3, "r"}}, dir, "")[0]; got != unix.EPERM {
+	if got := run(t, []probe{{"/dev/null", "c", 1, 3, "r", 0}}, dir, "")[0]; got != unix.EPERM {
 		t.Errorf("the foreign program denies everything, but /dev/null gives errno %d", got)
 	}
 	if err := Detach(dir); err != nil {
@@ -320,29 +336,28 @@ func TestUpdateLeavesNoGap(t *testing.T) {
 	_, dir := newCgroup(t, unified(t))
 	made := nodes(t, []uint32{240}, []uint32{7})
 	apply(t, dir, compile(t, `[]`))
-	many := make([]probe, 3000)
-	for i := range many {
-		many[i] = probe{made + "/c240-7", "c", 240, 7, "r"}
+	type outcome struct {
+		results []syscall.Errno
+		err     error
 	}
-	done := make(chan []syscall.Errno)
-	go func() { done <- run(t, many, dir, "") }()
-	replaced := 0
-	for {
+	done := make(chan outcome, 1)
+	go func() {
+		results, err := start([]probe{{made + "/c240-7", "c", 240, 7, "r", 20000}}, dir, "")
+		done <- outcome{results, err}
+	}()
+	for replaced := 0; ; replaced++ {
 		select {
-		case results := <-done:
-			for i, got := range results {
-				if got != unix.EPERM {
-					t.Fatalf("attempt %d: errno %d, want EPERM", i, got)
-				}
+		case o := <-done:
+			if o.err != nil || o.results[0] != unix.EPERM {
+				t.Fatalf("errno %d, want EPERM at every attempt (%v)", o.results, o.err)
 			}
 			if replaced < 10 {
 				t.Errorf("the filter was replaced %d times only", replaced)
 			}
 			return
 		default:
+			apply(t, dir, compile(t, fmt.Sprintf(`[{"allow":true,"type":"c","major":241,"minor":%d,"access":"r"}]`, replaced)))
 		}
-		apply(t, dir, compile(t, fmt.Sprintf(`[{"allow":true,"type":"c","major":241,"minor":%d,"access":"r"}]`, replaced)))
-		replaced++
 	}
 }
 
@@ -405,23 +420,43 @@ func write(t testing.TB, dir, file, value string) {
 	}
 }
 
-// TestLargest loads the largest filter there can be.
+// TestLargest loads the largest filters there can be, of the forms that the
+// verifier might take ill.
 func TestLargest(t *testing.T) {
 	requireRoot(t)
-	_, dir := newCgroup(t, unified(t))
-	list := make([]specs.LinuxDeviceCgroup, devices.MaxRules)
-	for i := range list {
-		major, minor := int64(i%500), int64(i)
-		list[i] = specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &major, Minor: &minor, Access: "r"}
-	}
-	f, err := devices.New(list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	apply(t, dir, f)
-	results := run(t, []probe{{"/dev/null", "c", 1, 3, "rw"}, {"/dev/kmsg", "c", 1, 11, "r"}}, dir, "")
-	if results[0] != 0 || results[1] != unix.EPERM {
-		t.Errorf("/dev/null and /dev/kmsg give errno %d, want 0 and EPERM", results)
+	for _, c := range []struct {
+		name   string
+		number func(i int) (major, minor int64)
+		access string
+		first  string
+	}{
+		{"few majors", func(i int) (int64, int64) { return int64(240 + i%10), int64(i) }, "r", `{"allow":false,"access":"rwm"}`},
+		{"all majors", func(i int) (int64, int64) { return int64(240 + i), int64(i) }, "rw", `{"allow":false,"access":"rwm"}`},
+		{"any major", func(i int) (int64, int64) { return devices.Any, int64(1000 + i) }, "rwm", `{"allow":false,"access":"rwm"}`},
+		{"deny list", func(i int) (int64, int64) { return int64(240 + i/3), int64(i) }, "w", `{"allow":true,"access":"rwm"}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := make([]specs.LinuxDeviceCgroup, devices.MaxRules)
+			if err := json.Unmarshal([]byte(c.first), &list[0]); err != nil {
+				t.Fatal(err)
+			}
+			for i := range list[1:] {
+				major, minor := c.number(i)
+				list[1+i] = specs.LinuxDeviceCgroup{Allow: !list[0].Allow, Type: []string{"b", "c"}[i%2], Major: &major, Minor: &minor, Access: c.access}
+			}
+			f, err := devices.New(list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, dir := newCgroup(t, unified(t))
+			begin := time.Now()
+			apply(t, dir, f)
+			t.Logf("%d rules: %v", len(list), time.Since(begin))
+			results := run(t, []probe{{"/dev/null", "c", 1, 3, "rw", 0}, {"/dev/kmsg", "c", 1, 11, "r", 0}}, dir, "")
+			if kmsg := results[1]; results[0] != 0 || (kmsg == 0) != f.AllowAll {
+				t.Errorf("/dev/null and /dev/kmsg give errno %d", results)
+			}
+		})
 	}
 }
 
