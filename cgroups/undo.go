@@ -50,7 +50,7 @@ func isWeight(file string) bool {
 func defaultWeight(old string) string {
 	for line := range strings.Lines(old) {
 		line = strings.TrimRight(line, "\n")
-		if n, ok := strings.CutPrefix(line, "default "); ok {
+		if n, ok := strings.CutPrefix(line, "default "); ok && n != "" {
 			return n
 		}
 		if _, ok := Number([]byte(line)); ok {
