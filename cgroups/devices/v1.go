@@ -4,25 +4,21 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-)
 
-// V1Write is one write to the v1 device cgroup.
-type V1Write struct {
-	File   string // devices.allow or devices.deny
-	Value  string // for example "c 1:3 rwm", or "a" for everything
-	Origin string // the rule's place in config.json
-}
+	"berth/cgroups"
+)
 
 const (
 	fileAllow = "devices.allow"
 	fileDeny  = "devices.deny"
 )
 
-func v1Write(allow bool, value, origin string) V1Write {
+func v1Write(allow bool, value, origin string) cgroups.Write {
+	file := fileDeny
 	if allow {
-		return V1Write{fileAllow, value, origin}
+		file = fileAllow
 	}
-	return V1Write{fileDeny, value, origin}
+	return cgroups.Write{Controller: "devices", File: file, Value: value, Origin: origin}
 }
 
 // V1Writes lists the writes that bring a v1 device cgroup to the filter from
@@ -31,13 +27,13 @@ func v1Write(allow bool, value, origin string) V1Write {
 //
 // Between the first write and the last the cgroup allows less than the filter
 // where it denies by default; it is meant for a cgroup without processes. Use
-// [Filter.V1Changes] for one that has some.
+// [V1Changes] for one that has some.
 //
 // The kernel refuses, with EPERM, what the parent cgroup does not allow, and
 // with EINVAL to change the default of a cgroup that has children.
-func (f *Filter) V1Writes() []V1Write {
+func (f *Filter) V1Writes() []cgroups.Write {
 	rules := f.needed()
-	list := make([]V1Write, 0, 1+len(rules))
+	list := make([]cgroups.Write, 0, 1+len(rules))
 	origin := f.Origin
 	if origin == "" {
 		origin = field
@@ -50,24 +46,23 @@ func (f *Filter) V1Writes() []V1Write {
 }
 
 // V1Changes lists the writes that bring a v1 device cgroup whose processes run
-// from one filter to another. What both allow stays allowed throughout, and
-// what both deny stays denied: new exceptions are made before old ones are taken
-// back, so that in between the exceptions of both hold.
+// from one filter to another, for fs.Manager.Apply (not Update, which reads a
+// file before it writes, and these two cannot be read). What both allow stays
+// allowed throughout, and what both deny stays denied: new exceptions are made
+// before old ones are taken back, so that in between those of both hold.
 //
 // Only a change of the default itself has no such order; there the writes are
 // those of [Filter.V1Writes].
-func V1Changes(from, to *Filter) []V1Write {
+func V1Changes(from, to *Filter) []cgroups.Write {
 	if from.AllowAll != to.AllowAll {
 		return to.V1Writes()
 	}
-	// Exceptions to be made, and to be taken back, by what the kernel calls
-	// them: a rule for exactly the same devices.
 	// V1Writes leaves out what another exception covers, so only the needed ones
 	// are known to be there; any may be.
 	wanted := to.needed()
 	add := difference(wanted, from.needed())
 	remove := difference(from.Exceptions, wanted)
-	list := make([]V1Write, 0, len(add)+len(remove))
+	list := make([]cgroups.Write, 0, len(add)+len(remove))
 	for i := range add {
 		list = append(list, v1Write(add[i].Allow, add[i].String(), add[i].Origin))
 	}
