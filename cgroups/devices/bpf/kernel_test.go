@@ -122,7 +122,8 @@ func newCgroup(t testing.TB, hierarchy string) (dir string, fd int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(dir)
+	// cgroups/fs opens folders with O_PATH.
+	f, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
