@@ -131,7 +131,7 @@ func memoryPolicyField(d *decoder, v *specs.LinuxMemoryPolicy, name string) bool
 	case "nodes":
 		d.string(&v.Nodes)
 	case "flags":
-		list(d, &v.Flags, word[specs.MemoryPolicyFlagType])
+		list(d, &v.Flags, typedString[specs.MemoryPolicyFlagType])
 	default:
 		return false
 	}
@@ -147,7 +147,7 @@ func personalityField(d *decoder, v *specs.LinuxPersonality, name string) bool {
 	case "domain":
 		d.string((*string)(&v.Domain))
 	case "flags":
-		list(d, &v.Flags, word[specs.LinuxPersonalityFlag])
+		list(d, &v.Flags, typedString[specs.LinuxPersonalityFlag])
 	default:
 		return false
 	}

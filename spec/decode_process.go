@@ -133,7 +133,7 @@ func schedulerField(d *decoder, v *specs.Scheduler, name string) bool {
 	case "priority":
 		signed(d, &v.Priority)
 	case "flags":
-		list(d, &v.Flags, word[specs.LinuxSchedulerFlag])
+		list(d, &v.Flags, typedString[specs.LinuxSchedulerFlag])
 	case "runtime":
 		unsigned(d, &v.Runtime)
 	case "deadline":
@@ -146,8 +146,8 @@ func schedulerField(d *decoder, v *specs.Scheduler, name string) bool {
 	return true
 }
 
-// word decodes a string of a type of its own.
-func word[T ~string](d *decoder, v *T) {
+// typedString decodes a string of a type of its own.
+func typedString[T ~string](d *decoder, v *T) {
 	s := string(*v)
 	d.string(&s)
 	*v = T(s)

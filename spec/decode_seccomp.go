@@ -13,9 +13,9 @@ func seccompField(d *decoder, v *specs.LinuxSeccomp, name string) bool {
 	case "defaultErrnoRet":
 		optionalUnsigned(d, &v.DefaultErrnoRet)
 	case "architectures":
-		list(d, &v.Architectures, word[specs.Arch])
+		list(d, &v.Architectures, typedString[specs.Arch])
 	case "flags":
-		list(d, &v.Flags, word[specs.LinuxSeccompFlag])
+		list(d, &v.Flags, typedString[specs.LinuxSeccompFlag])
 	case "listenerPath":
 		d.string(&v.ListenerPath)
 	case "listenerMetadata":
