@@ -223,7 +223,7 @@ func oneID(c *cli.Command) (string, error) {
 	case 1:
 		return c.Args().First(), nil
 	case 0:
-		return "", fmt.Errorf("%s needs a container id: see `berth %s --help`", c.Name, c.Name)
+		return "", fmt.Errorf("%s needs a container id as its argument: see `berth %s --help`", c.Name, c.Name)
 	}
 	return "", fmt.Errorf("%s takes one container id, not %d arguments: see `berth %s --help`", c.Name, c.Args().Len(), c.Name)
 }

@@ -79,8 +79,10 @@ func checkPreserved(n int) error {
 		return fmt.Errorf("--preserve-fds %d: use 0 to 1024", n)
 	}
 	for fd := 3; fd < 3+n; fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open: %w", n, fd, err)
+		// The Go runtime's own descriptors are close-on-exec, inherited ones not.
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open: open it, or preserve fewer", n, fd)
 		}
 	}
 	return nil

@@ -53,6 +53,8 @@ type creation struct {
 	join    *fs.Join
 	process *nsenter.Process
 	fds     []int // to be closed at the end
+	// seccompSent says that the answer at plan.PointSeccomp went ahead.
+	seccompSent bool
 }
 
 // Create makes a container from a bundle: state runtime.md calls created, or
@@ -68,6 +70,7 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	for _, w := range out.Warnings {
 		r.Log("warning", w)
 	}
+	r.Log("debug", fmt.Sprintf("container %q: %d operations for the executor", opt.ID, len(out.Plan.Steps)))
 	c, err := r.reserve(opt)
 	if err != nil {
 		return nil, err

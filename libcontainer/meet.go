@@ -56,11 +56,12 @@ func (m *creation) meet() error {
 		}
 		m.fds = append(m.fds, program)
 	}
-	if m.compile.SeccompAt == plan.PointSeccomp {
+	// An answer ahead of time must be to the next question.
+	if m.compile.SeccompAt == plan.PointSeccomp && !m.compile.Console && !m.compile.Hooks {
+		m.seccompSent = true
 		if err := p.Answer(plan.PointSeccomp, nil, program); err != nil {
 			return err
 		}
-		program = -1
 	}
 	for {
 		report, err := p.Recv()
@@ -84,8 +85,13 @@ func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) 
 		defer unix.Close(r.FD)
 	}
 	switch r.Point {
-	case plan.PointCgroup, plan.PointSeccomp:
+	case plan.PointCgroup:
 		return false, nil // answered already
+	case plan.PointSeccomp:
+		if m.seccompSent {
+			return false, nil
+		}
+		return false, m.process.Answer(plan.PointSeccomp, nil, program)
 	case plan.PointConsole:
 		if err := m.console(r.FD); err != nil {
 			return false, err
@@ -121,7 +127,7 @@ func (m *creation) created(passwd, program int) error {
 		home = []byte("HOME=" + homeFolder(passwd, m.opt.Bundle.Spec.Process.User.UID))
 	}
 	var fds []int
-	if program >= 0 {
+	if m.compile.SeccompAt == plan.PointCreated {
 		fds = append(fds, program)
 	}
 	if !m.opt.Wait {

@@ -33,31 +33,13 @@ type StepError struct {
 func (e *StepError) Error() string {
 	var b strings.Builder
 	if e.Origin.Field != "" {
-		b.WriteString(e.Origin.String())
-		if target := e.target(); target != "" {
-			b.WriteString(" (" + target + ")")
-		}
-		b.WriteString(": ")
+		b.WriteString(e.Origin.String() + ": ")
 	}
 	if e.Detail != "" {
 		b.WriteString(e.Detail + ": ")
 	}
 	b.WriteString(e.cause())
 	return b.String()
-}
-
-// target names what the operation was for where its origin is one of a list.
-func (e *StepError) target() string {
-	if e.Origin.Index < 0 {
-		return ""
-	}
-	switch op := e.Op.(type) {
-	case plan.Attach:
-		return op.Target
-	case plan.Mknod:
-		return op.Path
-	}
-	return ""
 }
 
 // Unwrap returns the error number.

@@ -87,9 +87,9 @@ func Compile(in Input) (*Output, error) {
 	c.compileNamespaces()
 	c.compileRootfs()
 	c.compileMounts()
+	c.joinCgroup()
 	c.compileDevices()
 	c.compileConsole()
-	c.joinCgroup()
 	c.compileHooks()
 	c.compileSysctl()
 	c.compilePivot()
@@ -194,10 +194,11 @@ func (c *compiler) compilePivot() {
 		c.p.Add(plan.At("root.path"), plan.MoveRoot{Root: plan.SlotRoot})
 	} else {
 		// What is slave or private already need not become so once more.
-		c.p.Add(plan.At("root.path"), plan.PivotRoot{Root: plan.SlotRoot, Slave: flags&(msShared|msUnbindable) != 0})
+		c.p.Add(plan.At("root.path"), plan.PivotRoot{Root: plan.SlotRoot, Slave: flags&msShared != 0})
 	}
 	if word != "" {
-		c.p.Add(plan.At("linux.rootfsPropagation"), plan.RootPropagation{Flags: flags})
+		// Not recursive: the mounts inside have what their own options say.
+		c.p.Add(plan.At("linux.rootfsPropagation"), plan.RootPropagation{Flags: propagationWord(word) &^ msRec})
 	}
 	if c.Spec.Root.Readonly {
 		c.p.Add(plan.At("root.readonly"), plan.MountSetattr{Mount: plan.SlotRoot, Set: attrRdonly})

@@ -60,7 +60,7 @@ func named(devices []specs.LinuxDevice, p string) bool {
 
 func specDevice(d *specs.LinuxDevice, i int) *device {
 	out := &device{path: path.Clean(d.Path), kind: d.Type, major: d.Major, minor: d.Minor, mode: 0o666,
-		origin: plan.Origin{Field: "linux.devices", Index: i}}
+		origin: plan.Origin{Field: "linux.devices", Index: i, Name: d.Path}}
 	if d.FileMode != nil {
 		out.mode = uint32(*d.FileMode) & 0o7777
 	}
@@ -91,7 +91,7 @@ func (c *compiler) mknod(d *device) {
 		c.problem(d.origin, "path "+quote(d.path)+" is not absolute")
 		return
 	}
-	if d.path == "/dev/ptmx" && c.devptsMounted() {
+	if d.path == "/dev/ptmx" {
 		return // a link into the container's own devpts
 	}
 	op := plan.Mknod{Root: plan.SlotRoot, Path: d.path, Mode: kind | d.mode, UID: d.uid, GID: d.gid}
@@ -111,9 +111,7 @@ func (c *compiler) compileLinks() {
 	link := func(at, to string) {
 		c.p.Add(origin, plan.Symlink{Root: plan.SlotRoot, Path: at, To: to})
 	}
-	if c.devptsMounted() {
-		link("/dev/ptmx", "pts/ptmx")
-	}
+	link("/dev/ptmx", "pts/ptmx")
 	link("/dev/fd", "/proc/self/fd")
 	link("/dev/stdin", "/proc/self/fd/0")
 	link("/dev/stdout", "/proc/self/fd/1")
@@ -121,15 +119,6 @@ func (c *compiler) compileLinks() {
 	if c.Host.Kcore {
 		link("/dev/core", "/proc/kcore")
 	}
-}
-
-func (c *compiler) devptsMounted() bool {
-	for i := range c.Spec.Mounts {
-		if m := &c.Spec.Mounts[i]; path.Clean(m.Destination) == "/dev/pts" {
-			return true
-		}
-	}
-	return false
 }
 
 // compileConsole makes the terminal of process.terminal and binds it over

@@ -37,7 +37,7 @@ func (c *compiler) compileMounts() {
 }
 
 func (c *compiler) compileMount(i int, m *specs.Mount) {
-	origin := plan.Origin{Field: "mounts", Index: i}
+	origin := plan.Origin{Field: "mounts", Index: i, Name: m.Destination}
 	target := path.Clean("/" + m.Destination)
 	if m.Destination == "" {
 		c.problem(origin, "destination is missing: say where in the container to mount")

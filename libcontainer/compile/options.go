@@ -99,7 +99,12 @@ func rootPropagation(word string) (uint64, bool) {
 		return msSlave | msRec, true
 	}
 	f := propagationWord(word)
-	return f | msRec, f != 0
+	known := f != 0
+	if f&msUnbindable != 0 {
+		// The rootfs could not be cloned; it becomes so at the end.
+		f = msPrivate
+	}
+	return f | msRec, known
 }
 
 // parseOptions sorts the words. Those that are no mount option are the file

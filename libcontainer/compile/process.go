@@ -135,6 +135,8 @@ func (c *compiler) capSet(set string, names []string) uint64 {
 		switch {
 		case !ok:
 			c.warn("process.capabilities." + set + ": unknown capability " + quote(name) + " is left out")
+		case c.Host.Permitted&(1<<n) == 0 && n <= c.Host.LastCap:
+			c.warn("process.capabilities." + set + ": " + name + " cannot be granted, berth itself does not have it; it is left out")
 		case n > c.Host.LastCap:
 			c.warn("process.capabilities." + set + ": this kernel has no " + name + "; it is left out")
 		default:

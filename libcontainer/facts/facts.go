@@ -15,6 +15,9 @@ type Host struct {
 	// LastCap is the highest capability number that the kernel knows; see
 	// /proc/sys/kernel/cap_last_cap in capabilities(7).
 	LastCap int
+	// Permitted are the capabilities that berth itself has and so can grant;
+	// bit n is capability n.
+	Permitted uint64
 	// Cgroups is the layout of the host's cgroup hierarchies.
 	Cgroups *cgroups.Layout
 	// RootfsMount is the mount point that the rootfs lies on. It is only

@@ -102,15 +102,20 @@ func (s Slot) String() string {
 type Origin struct {
 	Field string
 	Index int
+	// Name says which one of a list it is where that tells more than Index.
+	Name string
 }
 
 // At returns the origin of a field that is no list.
-func At(field string) Origin { return Origin{field, -1} }
+func At(field string) Origin { return Origin{Field: field, Index: -1} }
 
 // String returns the origin as a path in config.json.
 func (o Origin) String() string {
 	if o.Index < 0 {
 		return o.Field
+	}
+	if o.Name != "" {
+		return fmt.Sprintf("%s[%d] (%s)", o.Field, o.Index, o.Name)
 	}
 	return fmt.Sprintf("%s[%d]", o.Field, o.Index)
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define DEVPTS_MAGIC 0x1cd1
@@ -31,6 +32,22 @@ static int open_master(struct executor *x, int pts)
 	return fd;
 }
 
+/*
+ * The terminal that relays writes "\r\n" for "\n" itself; twice would be once
+ * too often in what engines log.
+ */
+static int clear_onlcr(struct executor *x, int slave)
+{
+	struct termios t;
+
+	if (ioctl(slave, TCGETS, &t) < 0)
+		return fail(x, "ioctl TCGETS");
+	t.c_oflag &= ~(tcflag_t)ONLCR;
+	if (ioctl(slave, TCSETS, &t) < 0)
+		return fail(x, "ioctl TCSETS");
+	return 0;
+}
+
 int op_pty_open(struct executor *x, const struct op_pty_open *op)
 {
 	struct winsize size = {.ws_row = (unsigned short)op->rows, .ws_col = (unsigned short)op->cols};
@@ -50,7 +67,7 @@ int op_pty_open(struct executor *x, const struct op_pty_open *op)
 		return fail(x, "ioctl TIOCSWINSZ");
 	if (fchown(slave, (uid_t)op->uid, (gid_t)-1) < 0)
 		return fail(x, "chown of the terminal");
-	return 0;
+	return clear_onlcr(x, slave);
 }
 
 int op_pty_stdio(struct executor *x, const struct op_pty_stdio *op)

@@ -154,8 +154,8 @@ int op_copy_up(struct executor *x, const struct op_copy_up *op)
 		r = fail(x, "open the tmpfs for %s", path);
 	if (r == 0)
 		r = copy_tree(x, from, to, 0);
-	if (r == 0 && (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 ||
-		       fchmod(to, st.st_mode & 07777) < 0))
+	if (r == 0 &&
+	    (fstat(from, &st) < 0 || fchown(to, st.st_uid, st.st_gid) < 0 || fchmod(to, st.st_mode & 07777) < 0))
 		r = fail(x, "copy owner and mode of %s", path);
 	close(from);
 	if (to >= 0)

@@ -95,8 +95,7 @@ static int check_step(struct decoder *d, uint32_t index, uint32_t steps, const s
 		return bad(d, index, "damaged header");
 	if (s->or_else >= steps - index)
 		return bad(d, index, "alternatives beyond the end");
-	if (!check_range(d, (uint32_t)((const unsigned char *)fields - d->plan),
-			 (uint64_t)s->fields * PLAN_FIELD_SIZE))
+	if (!check_range(d, (uint32_t)((const unsigned char *)fields - d->plan), (uint64_t)s->fields * PLAN_FIELD_SIZE))
 		return bad(d, index, "fields beyond the end");
 	for (uint16_t i = 0; i < s->fields; i++)
 		if (!check_field(d, op_descs[s->code].kinds[i], fields[i]))
@@ -123,8 +122,7 @@ static int check_header(struct decoder *d)
 		return bad(d, 0, "no operations, or too many");
 	if (h->zero[0] || h->zero[1] || h->zero[2] || h->zero[3])
 		return bad(d, 0, "damaged header");
-	if (h->socket > 65535 || h->preserve > 65535 || h->slots_from > 65535 ||
-	    h->slot_count > PLAN_SLOT_COUNT)
+	if (h->socket > 65535 || h->preserve > 65535 || h->slots_from > 65535 || h->slot_count > PLAN_SLOT_COUNT)
 		return bad(d, 0, "descriptor numbers out of range");
 	if (h->slots % sizeof(*slots) || !check_range(d, h->slots, h->slot_count * sizeof(*slots)))
 		return bad(d, 0, "slots beyond the end");

@@ -109,8 +109,7 @@ static inline const char *plan_item(const struct executor *x, struct ref_list l,
 
 /* report.c */
 int fail(struct executor *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int fail_with(struct executor *x, int error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+int fail_with(struct executor *x, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void send_report(struct executor *x, uint32_t kind, uint32_t step, int error, uint32_t aux, int fd);
 
 /* slots */
@@ -119,10 +118,10 @@ void slot_put(struct executor *x, uint64_t slot, int fd);
 void slot_close(struct executor *x, uint64_t slot);
 
 /* root.c: paths inside the rootfs. */
-#define ROOT_CREATE_DIR 1
+#define ROOT_CREATE_DIR	 1
 #define ROOT_CREATE_FILE 2
-#define ROOT_NOSYMLINK 4
-#define ROOT_NOFOLLOW 8
+#define ROOT_NOSYMLINK	 4
+#define ROOT_NOFOLLOW	 8
 int root_open(int root, const char *path, uint64_t flags, uint64_t resolve);
 int root_target(int root, const char *path, int how);
 int root_parent(struct executor *x, int root, const char *path, const char **base);
@@ -134,8 +133,7 @@ int sys_move_mount(int from, int to);
 int sys_fsopen(const char *fstype);
 int sys_fsconfig(int fd, unsigned cmd, const char *key, const char *value);
 int sys_fsmount(int fd, unsigned attr);
-int sys_mount_setattr(int fd, int recursive, uint64_t set, uint64_t clear, uint64_t propagation,
-		      int userns);
+int sys_mount_setattr(int fd, int recursive, uint64_t set, uint64_t clear, uint64_t propagation, int userns);
 int sys_pivot_root(const char *new_root, const char *put_old);
 int sys_close_range(unsigned first, unsigned last);
 int sys_faccessat2(int dirfd, const char *path, int mode, int flags);

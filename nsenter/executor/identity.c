@@ -79,8 +79,7 @@ int op_capset(struct executor *x, const struct op_capset *op)
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {
 		{(uint32_t)op->effective, (uint32_t)op->permitted, (uint32_t)op->inheritable},
-		{(uint32_t)(op->effective >> 32), (uint32_t)(op->permitted >> 32),
-		 (uint32_t)(op->inheritable >> 32)},
+		{(uint32_t)(op->effective >> 32), (uint32_t)(op->permitted >> 32), (uint32_t)(op->inheritable >> 32)},
 	};
 
 	if (syscall(SYS_capset, &head, data) < 0)
@@ -93,8 +92,7 @@ int op_ambient(struct executor *x, const struct op_ambient *op)
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return fail(x, "prctl PR_CAP_AMBIENT_CLEAR_ALL");
 	for (unsigned long cap = 0; cap < CAPS; cap++)
-		if ((op->set & (1ull << cap)) &&
-		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+		if ((op->set & (1ull << cap)) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
 			return fail(x, "prctl PR_CAP_AMBIENT_RAISE %lu", cap);
 	return 0;
 }

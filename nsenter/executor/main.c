@@ -19,8 +19,7 @@ static int map_plan(struct executor *x, const char *number)
 
 	for (; *number >= '0' && *number <= '9' && fd < 65536; number++)
 		fd = fd * 10 + (*number - '0');
-	if (*number || fstat(fd, &st) < 0 || st.st_size < PLAN_HEADER_SIZE ||
-	    st.st_size > PLAN_MAX_SIZE)
+	if (*number || fstat(fd, &st) < 0 || st.st_size < PLAN_HEADER_SIZE || st.st_size > PLAN_MAX_SIZE)
 		return -1;
 	x->plan = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
 	if (x->plan == MAP_FAILED)
@@ -103,9 +102,8 @@ int main(int argc, char **argv)
 		x->slots[i] = -1;
 	x->socket = (int)x->header->socket;
 	x->report_fd = -1;
-	x->pointers =
-		mmap(NULL, ((size_t)x->header->pointers + 1) * sizeof(char *),
-		     PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	x->pointers = mmap(NULL, ((size_t)x->header->pointers + 1) * sizeof(char *), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (x->pointers == MAP_FAILED)
 		r = fail(x, "mmap");
 	else

@@ -9,9 +9,9 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#define PROC_MAGIC 0x9fa0
+#define PROC_MAGIC	0x9fa0
 #define OPEN_TREE_FLAGS (1u /* OPEN_TREE_CLONE */ | O_CLOEXEC)
-#define TREE_RECURSIVE 0x8000u /* AT_RECURSIVE */
+#define TREE_RECURSIVE	0x8000u /* AT_RECURSIVE */
 
 enum { FSCONFIG_FLAG = 0, FSCONFIG_STRING = 1, FSCONFIG_CREATE = 6 };
 
@@ -83,8 +83,7 @@ static int configure(struct executor *x, int fs, const char *param)
 		return fail_with(x, ENAMETOOLONG, "fsconfig %s", param);
 	memcpy(key, param, n);
 	key[n] = 0;
-	r = equals ? sys_fsconfig(fs, FSCONFIG_STRING, key, equals + 1)
-		   : sys_fsconfig(fs, FSCONFIG_FLAG, key, NULL);
+	r = equals ? sys_fsconfig(fs, FSCONFIG_STRING, key, equals + 1) : sys_fsconfig(fs, FSCONFIG_FLAG, key, NULL);
 	return r < 0 ? fs_fail(x, fs, "fsconfig", param) : 0;
 }
 
@@ -127,8 +126,7 @@ int op_open_tree(struct executor *x, const struct op_open_tree *op)
 			return fail(x, "open %s", path);
 		fd = sys_open_tree(at, "", flags | AT_EMPTY_PATH);
 	} else {
-		fd = sys_open_tree(from, path,
-				   flags | AT_EMPTY_PATH | (op->nofollow ? AT_SYMLINK_NOFOLLOW : 0));
+		fd = sys_open_tree(from, path, flags | AT_EMPTY_PATH | (op->nofollow ? AT_SYMLINK_NOFOLLOW : 0));
 	}
 	if (fd < 0) {
 		int r = fail(x, "open_tree %s", path);
@@ -186,8 +184,7 @@ static int remount(struct executor *x, int fd, const struct op_mount_setattr *op
 		return fail(x, "fstatfs");
 	flags = (unsigned long)fs.f_flags & STATFS_FLAGS & ~mount_flags(op->clear);
 	flags |= mount_flags(op->set);
-	if ((op->set || op->clear) &&
-	    mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
+	if ((op->set || op->clear) && mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
 		return fail(x, "mount: remount");
 	if (op->propagation && mount(NULL, path, NULL, op->propagation, NULL) < 0)
 		return fail(x, "mount: propagation");

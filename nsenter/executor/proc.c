@@ -9,7 +9,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#define PROC_MAGIC 0x9fa0
+#define PROC_MAGIC    0x9fa0
 #define PROC_ROOT_INO 1
 
 static int write_all(struct executor *x, int fd, const char *path, const char *data, size_t len)
@@ -52,8 +52,7 @@ int op_write_proc(struct executor *x, const struct op_write_proc *op)
 		path = self;
 	}
 	fd = sys_openat2(proc, path, O_WRONLY | O_CLOEXEC, 0,
-			 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
-				 RESOLVE_NO_XDEV);
+			 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
 	if (fd < 0)
 		return fail(x, "open /proc/%s", path);
 	r = write_all(x, fd, plan_str(x, op->path), plan_str(x, op->data), op->data.len);

@@ -100,8 +100,7 @@ int op_close_slot(struct executor *x, const struct op_close_slot *op)
 	return 0;
 }
 
-static void take_descriptors(struct executor *x, struct msghdr *m, const struct op_sync *op,
-			     uint32_t *got)
+static void take_descriptors(struct executor *x, struct msghdr *m, const struct op_sync *op, uint32_t *got)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
 		size_t n;
@@ -130,10 +129,8 @@ int op_sync(struct executor *x, const struct op_sync *op)
 		char room[CMSG_SPACE(sizeof(int) * PLAN_SLOT_COUNT)];
 	} control;
 	struct iovec iov = {.iov_base = &reply, .iov_len = sizeof(reply)};
-	struct msghdr m = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = control.room,
-			   .msg_controllen = sizeof(control.room)};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof(control.room)};
 	uint32_t got = 0;
 	ssize_t n;
 
@@ -144,8 +141,8 @@ int op_sync(struct executor *x, const struct op_sync *op)
 	if (n <= 0)
 		_exit(1); /* the parent gave up or was killed */
 	take_descriptors(x, &m, op, &got);
-	if (n < PLAN_REPLY_HEAD || reply.point != op->point ||
-	    reply.len != (uint32_t)n - PLAN_REPLY_HEAD || got != op->fds)
+	if (n < PLAN_REPLY_HEAD || reply.point != op->point || reply.len != (uint32_t)n - PLAN_REPLY_HEAD ||
+	    got != op->fds)
 		return fail_with(x, EPROTO, "answer at a meeting point");
 	if (reply.len) {
 		memcpy(x->late, reply.data, reply.len);

@@ -14,7 +14,7 @@
 
 /* openat2 answers EAGAIN when a rename elsewhere raced with a "..". */
 #define RACE_RETRIES 128
-#define LINKS_MAX 40
+#define LINKS_MAX    40
 
 int root_open(int root, const char *path, uint64_t flags, uint64_t resolve)
 {
@@ -23,8 +23,7 @@ int root_open(int root, const char *path, uint64_t flags, uint64_t resolve)
 	if (!*path)
 		path = ".";
 	for (int i = 0; i < RACE_RETRIES; i++) {
-		fd = sys_openat2(root, path, flags | O_CLOEXEC, 0,
-				 resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		fd = sys_openat2(root, path, flags | O_CLOEXEC, 0, resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
 			break;
 	}

@@ -10,10 +10,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define ATTR_RDONLY 0x1u
+#define ATTR_RDONLY		 0x1u
 #define ATTR_NOSUID_NODEV_NOEXEC 0xeu
-#define TREE_CLONE (1u | O_CLOEXEC | AT_EMPTY_PATH)
-#define TREE_RECURSIVE 0x8000u
+#define TREE_CLONE		 (1u | O_CLOEXEC | AT_EMPTY_PATH)
+#define TREE_RECURSIVE		 0x8000u
 
 static int same_node(const struct stat *st, const struct op_mknod *op)
 {
@@ -36,8 +36,7 @@ static int make_node(struct executor *x, int dir, const char *name, const struct
 					 major((dev_t)op->dev), minor((dev_t)op->dev));
 		return 0;
 	}
-	if ((op->uid || op->gid) &&
-	    fchownat(dir, name, (uid_t)op->uid, (gid_t)op->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if ((op->uid || op->gid) && fchownat(dir, name, (uid_t)op->uid, (gid_t)op->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail(x, "chown %s", name);
 	return 0;
 }
@@ -197,13 +196,25 @@ int op_readonly(struct executor *x, const struct op_readonly *op)
 
 int op_pivot_root(struct executor *x, const struct op_pivot_root *op)
 {
-	if (fchdir(slot_fd(x, op->root)) < 0)
-		return fail(x, "fchdir to the rootfs");
+	int old = -1, r = 0;
+
+	if (op->slave) {
+		old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (old < 0)
+			return fail(x, "open the old root");
+	}
 	/* pivot_root(2): with both at ".", the old root lies over the new one. */
-	if (sys_pivot_root(".", ".") < 0)
-		return fail(x, "pivot_root");
-	if (op->slave && mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0)
-		return fail(x, "mount: make the old root a slave");
+	if (fchdir(slot_fd(x, op->root)) < 0)
+		r = fail(x, "fchdir to the rootfs");
+	else if (sys_pivot_root(".", ".") < 0)
+		r = fail(x, "pivot_root");
+	/* "." is the new root still; only umount2 looks at what lies over it. */
+	else if (op->slave && (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) < 0))
+		r = fail(x, "mount: make the old root a slave");
+	if (old >= 0)
+		close(old);
+	if (r < 0)
+		return r;
 	if (umount2(".", MNT_DETACH) < 0)
 		return fail(x, "umount the old root");
 	if (chdir("/") < 0)
@@ -250,8 +261,7 @@ int op_open_path(struct executor *x, const struct op_open_path *op)
 int op_open_file(struct executor *x, const struct op_open_file *op)
 {
 	struct stat st;
-	int fd = root_open(slot_fd(x, op->root), plan_str(x, op->path),
-			   O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	int fd = root_open(slot_fd(x, op->root), plan_str(x, op->path), O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 
 	slot_close(x, op->into);
 	if (fd < 0)

@@ -50,8 +50,7 @@ int sys_fsmount(int fd, unsigned attr)
 	return (int)syscall(SYS_fsmount, fd, 1 /* FSMOUNT_CLOEXEC */, attr);
 }
 
-int sys_mount_setattr(int fd, int recursive, uint64_t set, uint64_t clear, uint64_t propagation,
-		      int userns)
+int sys_mount_setattr(int fd, int recursive, uint64_t set, uint64_t clear, uint64_t propagation, int userns)
 {
 	struct mount_attributes attr = {set, clear, propagation, userns < 0 ? 0 : (uint64_t)userns};
 	unsigned flags = AT_EMPTY_PATH | (recursive ? 0x8000 /* AT_RECURSIVE */ : 0);

@@ -19,7 +19,11 @@ func Host() (*facts.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &facts.Host{Kernel: kernel, LastCap: lastCap()}
+	permitted, err := permitted()
+	if err != nil {
+		return nil, err
+	}
+	h := &facts.Host{Kernel: kernel, LastCap: lastCap(), Permitted: permitted}
 	if err := h.CheckKernel(); err != nil {
 		return nil, err
 	}
@@ -37,6 +41,15 @@ func kernel() (facts.Kernel, error) {
 		return facts.Kernel{}, fmt.Errorf("uname: %w", err)
 	}
 	return facts.ParseKernel(unix.ByteSliceToString(name.Release[:]))
+}
+
+func permitted() (uint64, error) {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&head, &data[0]); err != nil {
+		return 0, fmt.Errorf("capget: %w", err)
+	}
+	return uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32, nil
 }
 
 // lastCap asks the bounding set, which answers EINVAL above the last one.
