@@ -33,8 +33,10 @@ func (f *Folder) Full() string {
 // Placement is a container's cgroup: a folder in each hierarchy of the host.
 type Placement struct {
 	// Origin is the place in config.json that decided it, for errors.
-	Origin  string
-	Folders []Folder
+	Origin string
+	// Available are the controllers of the v2 hierarchy's mount.
+	Available []string
+	Folders   []Folder
 }
 
 // Place decides where a container's cgroup is, for the cgroupfs driver.
@@ -71,7 +73,9 @@ func Place(l *Layout, cgroupsPath, id string) (*Placement, error) {
 			at = parent + "/" + name
 		}
 		f := Folder{Mountpoint: h.Mountpoint, Path: path.Clean(at), Name: h.Name, Unified: h.Unified}
-		if !h.Unified {
+		if h.Unified {
+			p.Available = h.Controllers
+		} else {
 			f.Controllers = h.Controllers
 		}
 		p.Folders = append(p.Folders, f)

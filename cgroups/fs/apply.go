@@ -59,7 +59,12 @@ func (m *Manager) enableMore(controllers []string) error {
 		return fmt.Errorf("open the cgroup mount %s: %w", f.Mountpoint, err)
 	}
 	defer unix.Close(base)
-	return f.enable(base, controllers)
+	var buf [256]byte
+	available, err := readFile(base, "cgroup.controllers", buf[:])
+	if err != nil {
+		return fmt.Errorf("read %s/cgroup.controllers: %w", f.Mountpoint, err)
+	}
+	return f.enable(base, cgroups.ParseControllers(available), controllers)
 }
 
 // checkUsage refuses a limit under what is in use, where that was asked for.

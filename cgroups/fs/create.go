@@ -36,7 +36,7 @@ func Create(p *cgroups.Placement, opt CreateOptions) (*Manager, error) {
 	m := &Manager{origin: p.Origin, folders: make([]folder, 0, len(p.Folders))}
 	for i := range p.Folders {
 		f := folder{Folder: p.Folders[i], fd: -1}
-		err := f.create(opt.Controllers)
+		err := f.create(p.Available, opt.Controllers)
 		if err != nil {
 			f.undo()
 			if opt.SkipDenied && denied(err) {
@@ -82,7 +82,7 @@ func above(path string) string {
 	return path[:strings.LastIndexByte(path, '/')]
 }
 
-func (f *folder) create(controllers []string) error {
+func (f *folder) create(available, needed []string) error {
 	base, err := openRoot(f.Mountpoint)
 	if err != nil {
 		return fmt.Errorf("open the cgroup mount %s: %w", f.Mountpoint, err)
@@ -95,7 +95,7 @@ func (f *folder) create(controllers []string) error {
 		return fmt.Errorf("open cgroup %s: %w", f.Full(), err)
 	}
 	if f.Unified {
-		if err := f.enable(base, controllers); err != nil {
+		if err := f.enable(base, available, needed); err != nil {
 			return err
 		}
 	}
@@ -266,10 +266,13 @@ func (f *folder) inheritCpuset(base int) error {
 func (f *folder) inherit(base int, file string) error {
 	path := f.Path[1:]
 	// Going up to the nearest set that is not empty ends at the root, whose
-	// set the kernel fills.
+	// set the kernel fills. A set made just now is empty, or a copy.
 	var value string
 	var buf [256]byte
 	from := len(path)
+	if f.leaf {
+		from = max(0, strings.LastIndexByte(path, '/'))
+	}
 	for {
 		b, err := readFile(base, sub(path[:from], file), buf[:])
 		if err != nil {

@@ -338,3 +338,59 @@ func read(t *testing.T, f *folder, file string) string {
 	}
 	return trim(b)
 }
+
+// TestHostRounds: containers come and go, and leave neither cgroups nor
+// descriptors.
+func TestHostRounds(t *testing.T) {
+	l := host(t)
+	name := ownName(t, l)
+	descriptors := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	before := 0
+	for round := range 100 {
+		m := create(t, l, name+"/some/where", unifiedControllers(l)...)
+		join, err := m.JoinFiles()
+		if err != nil {
+			t.Fatal(err)
+		}
+		join.Close()
+		remove(t, m)
+		m.Close()
+		if round == 0 {
+			before = descriptors()
+		}
+		for i := range l.Hierarchies {
+			if _, err := os.Stat(l.Hierarchies[i].Mountpoint + name); err == nil {
+				t.Fatalf("round %d left %s%s", round, l.Hierarchies[i].Mountpoint, name)
+			}
+		}
+	}
+	if after := descriptors(); after != before {
+		t.Errorf("%d descriptors are open, %d before", after, before)
+	}
+}
+
+// TestHostParentsAreShared: two containers below one new parent, of which the
+// first to go leaves the parent to the other.
+func TestHostParentsAreShared(t *testing.T) {
+	l := host(t)
+	name := ownName(t, l)
+	a := create(t, l, name+"/p/a")
+	b := create(t, l, name+"/p/b")
+	remove(t, a)
+	if there, err := b.Exists(); err != nil || !there {
+		t.Errorf("the other container's cgroup: %v, %v", there, err)
+	}
+	remove(t, b)
+	// b did not make the parents, and a could not remove them.
+	c := create(t, l, name+"/p")
+	remove(t, c)
+	for i := range l.Hierarchies {
+		os.Remove(l.Hierarchies[i].Mountpoint + name)
+	}
+}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,10 +16,19 @@ import (
 var measured = [...]string{"cpu", "io", "memory", "pids"}
 
 // enable turns the needed controllers on in every folder above this one, so that
-// it has their files. A controller can be on in a folder only when it is on in
-// all above (cgroup-v2.rst, "Top-down Constraint"), so where the folder has it
-// already, nothing is to be done: the usual case costs one read.
-func (f *folder) enable(base int, needed []string) error {
+// it has their files; available are those of the mount. A controller can be on
+// in a folder only when it is on in all above (cgroup-v2.rst, "Top-down
+// Constraint"), so where the folder has it already, nothing is to be done: the
+// usual case costs one read, and none where v2 has no controllers to speak of.
+func (f *folder) enable(base int, available, needed []string) error {
+	if gone := without(needed, available); len(gone) > 0 {
+		return fmt.Errorf("cgroup %s: the controller %s is not available at %s (it has: %s): enable it on the host, or remove the limits that need it",
+			f.Full(), strings.Join(gone, ", "), f.Mountpoint, cmp.Or(strings.Join(available, " "), "none"))
+	}
+	wished := without(measured[:], without(measured[:], available))
+	if len(needed) == 0 && len(wished) == 0 {
+		return nil
+	}
 	var buf [256]byte
 	b, err := readFile(f.fd, "cgroup.controllers", buf[:])
 	if err != nil {
@@ -26,19 +36,7 @@ func (f *folder) enable(base int, needed []string) error {
 	}
 	here := cgroups.ParseControllers(b)
 	missing := without(needed, here)
-	wished := without(measured[:], here)
-	if len(missing) == 0 && len(wished) == 0 {
-		return nil
-	}
-	if b, err = readFile(base, "cgroup.controllers", buf[:]); err != nil {
-		return fmt.Errorf("read %s/cgroup.controllers: %w", f.Mountpoint, err)
-	}
-	available := cgroups.ParseControllers(b)
-	if gone := without(missing, available); len(gone) > 0 {
-		return fmt.Errorf("cgroup %s: the controller %s is not available at %s (it has: %s): enable it on the host, or remove the limits that need it",
-			f.Full(), strings.Join(gone, ", "), f.Mountpoint, strings.TrimSpace(string(b)))
-	}
-	wished = without(wished, without(wished, available))
+	wished = without(wished, here)
 	if len(missing) == 0 && len(wished) == 0 {
 		return nil
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // Join is what a new process needs to enter a container's cgroup by itself.
-// Close closes the Tasks descriptors; Unified belongs to the Manager.
+// Close closes the Tasks descriptors; Unified belongs to the Manager, unless it
+// came from JoinFilesOf.
 type Join struct {
 	// Tasks has the tasks file of the folder in each v1 hierarchy, open for
 	// writing. A single-threaded process enters by writing "0" to each: moving
@@ -18,6 +19,8 @@ type Join struct {
 	// Unified is an O_PATH descriptor of the v2 folder, for clone3(2)'s
 	// CLONE_INTO_CGROUP; -1 on a pure v1 host.
 	Unified int
+	// owned says that Close closes Unified too.
+	owned bool
 }
 
 // JoinFile is an open control file and its path, for errors.
@@ -26,8 +29,12 @@ type JoinFile struct {
 	Path string
 }
 
-// Close closes the descriptors of Tasks.
+// Close closes the descriptors that belong to it.
 func (j *Join) Close() {
+	if j.owned && j.Unified >= 0 {
+		unix.Close(j.Unified)
+		j.Unified = -1
+	}
 	for i := range j.Tasks {
 		if j.Tasks[i].FD >= 0 {
 			unix.Close(j.Tasks[i].FD)

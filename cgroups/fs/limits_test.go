@@ -210,6 +210,9 @@ func fake(t testing.TB, unified bool, controllers []string, files map[string]str
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(top+"/cgroup.controllers", []byte(files["cgroup.controllers"]), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	m := Load(State{Folders: []FolderState{{Folder: cgroups.Folder{Mountpoint: top, Path: "/c", Unified: unified, Controllers: controllers}}}})
 	t.Cleanup(m.Close)
 	return m
