@@ -85,7 +85,11 @@ func TestCheckNamespaces(t *testing.T) {
 			`linux.namespaces[1].path: "a" is relative: make it absolute, such as /proc/PID/ns/net`,
 			`linux.namespaces[4].path: "b" is relative: make it absolute, such as /proc/PID/ns/mnt`,
 		}, nil},
+	})
+}
 
+func TestCheckUserAndTimeNamespaces(t *testing.T) {
+	runChecks(t, []checkCase{
 		{"user without mappings", func(s *specs.Spec) { addNS(s, "user", "") }, []string{
 			`linux.uidMappings: is missing, and there is a new user namespace: add one, such as {"containerID": 0, "hostID": 100000, "size": 65536}`,
 			`linux.gidMappings: is missing, and there is a new user namespace: add one, such as {"containerID": 0, "hostID": 100000, "size": 65536}`,
@@ -136,7 +140,11 @@ func TestCheckNamespaces(t *testing.T) {
 			addNS(s, "time", "/proc/1/ns/time")
 			s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {}}
 		}, []string{"linux.timeOffsets: the clocks of a time namespace that is joined by path cannot be set: remove the offsets, or the path"}, nil},
+	})
+}
 
+func TestCheckNetDevices(t *testing.T) {
+	runChecks(t, []checkCase{
 		{"net devices", func(s *specs.Spec) {
 			s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth0": {}, "eth1": {Name: "lan%d"}, "eth2": {Name: "lan%d"}}
 		}, nil, nil},
