@@ -50,7 +50,7 @@ func (e *StepError) Unwrap() error { return e.Errno }
 // failed operation is a *StepError.
 func (p *Process) Recv() (Report, error) {
 	buf := make([]byte, plan.ReportSize)
-	oob := make([]byte, unix.CmsgSpace(4))
+	oob := make([]byte, unix.CmsgSpace(4)+unix.CmsgSpace(unix.SizeofUcred))
 	var n, oobn int
 	var err error
 	for {
@@ -68,12 +68,13 @@ func (p *Process) Recv() (Report, error) {
 	case n == 0:
 		return Report{FD: -1}, io.EOF
 	}
-	r := Report{FD: -1}
-	if oobn > 0 {
-		r.FD, err = descriptor(oob[:oobn])
-		if err != nil {
-			return r, err
-		}
+	came, err := parseControl(oob[:oobn])
+	r := Report{FD: came.fd}
+	if err != nil {
+		return r, err
+	}
+	if err := p.adopt(came.sender); err != nil {
+		return r, err
 	}
 	kind, point, err := decodeReport(p.plan, buf[:n])
 	if err != nil {
@@ -125,18 +126,6 @@ func decodeReport(p *plan.Plan, b []byte) (uint32, plan.Point, error) {
 		e.lastOps(plan.Code(aux))
 	}
 	return kind, 0, e
-}
-
-func descriptor(oob []byte) (int, error) {
-	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil || len(messages) != 1 {
-		return -1, fmt.Errorf("receive a descriptor from the executor: %w", errors.Join(err, unix.EPROTO))
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return -1, fmt.Errorf("receive a descriptor from the executor: %w", errors.Join(err, unix.EPROTO))
-	}
-	return fds[0], nil
 }
 
 // Answer lets the executor go on from a point, with data and descriptors for

@@ -53,23 +53,28 @@ func (c *Command) Start() (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socketpair: %w", err)
 	}
-	p, err := c.start(pair[1])
+	p := &Process{plan: c.Plan, PidFD: -1, socket: pair[0]}
+	if forks(c.Plan) {
+		err = p.expectFork()
+	}
+	if err == nil {
+		err = c.start(p, pair[1])
+	}
 	unix.Close(pair[1])
 	if err != nil {
-		unix.Close(pair[0])
+		p.Close()
 		return nil, err
 	}
-	p.socket = pair[0]
 	return p, nil
 }
 
 // start lays the child's descriptors out: standard ones, preserved ones, plan,
 // socket, slots, and last the executor itself, which closes what lies above
 // its slots.
-func (c *Command) start(socket int) (*Process, error) {
+func (c *Command) start(p *Process, socket int) error {
 	exe, err := executable()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unix.Close(exe)
 
@@ -85,11 +90,11 @@ func (c *Command) start(socket int) (*Process, error) {
 	}
 	data, err := c.Plan.Encode(env)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	planFD, err := sealed("berth-plan", data, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer unix.Close(planFD)
 
@@ -106,7 +111,6 @@ func (c *Command) start(socket int) (*Process, error) {
 	}
 	files = append(files, uintptr(exe))
 
-	p := &Process{plan: c.Plan, PidFD: -1}
 	attr := &syscall.ProcAttr{
 		Files: files,
 		Sys: &syscall.SysProcAttr{
@@ -119,9 +123,9 @@ func (c *Command) start(socket int) (*Process, error) {
 	path := "/proc/self/fd/" + strconv.Itoa(len(files)-1)
 	p.Pid, err = syscall.ForkExec(path, []string{"berth-init", strconv.Itoa(planAt)}, attr)
 	if err != nil {
-		return nil, startError(err)
+		return startError(err)
 	}
-	return p, nil
+	return nil
 }
 
 func startError(err error) error {

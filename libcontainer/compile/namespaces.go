@@ -51,7 +51,6 @@ func (c *compiler) isNew(t specs.LinuxNamespaceType) bool {
 func (c *compiler) compileNamespaces() {
 	c.namespaces = make(map[specs.LinuxNamespaceType]*specs.LinuxNamespace, 8)
 	c.p.Add(plan.At("process"), plan.SetName{Name: "berth:init"})
-	c.p.Add(plan.At("process"), plan.Setsid{})
 	namespaces := c.linux().Namespaces
 	forks := false
 	for i := range namespaces {
@@ -82,9 +81,12 @@ func (c *compiler) compileNamespaces() {
 		forks = forks || n.Type == specs.PIDNamespace
 	}
 	if forks {
+		// Others live there already, which must not trace this process.
+		c.p.Add(plan.At("process"), plan.Undumpable{})
 		// setns(2): a pid namespace takes effect for children only.
 		c.p.Add(plan.At("linux.namespaces"), plan.Fork{})
 	}
+	c.p.Add(plan.At("process"), plan.Setsid{})
 }
 
 // joinCgroup moves the process into its cgroup and gives it a cgroup namespace
