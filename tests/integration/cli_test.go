@@ -60,17 +60,21 @@ func TestHelp(t *testing.T) {
 func TestWrongUse(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t)
+	argument := "argument"
+	if isBerth() {
+		argument = "container id"
+	}
 	for _, use := range []struct {
 		args []string
 		says string
 	}{
-		{[]string{"run"}, "argument"},
-		{[]string{"create", "-b", c.bundle}, "argument"},
+		{[]string{"run"}, argument},
+		{[]string{"create", "-b", c.bundle}, argument},
 		{[]string{"create", "-b", c.bundle, c.id, "another"}, "argument"},
-		{[]string{"start"}, "argument"},
-		{[]string{"state"}, "argument"},
-		{[]string{"delete"}, "argument"},
-		{[]string{"kill"}, "argument"},
+		{[]string{"start"}, argument},
+		{[]string{"state"}, argument},
+		{[]string{"delete"}, argument},
+		{[]string{"kill"}, argument},
 		{[]string{"run", "--no-such-flag", c.id}, "no-such-flag"},
 		{[]string{"--no-such-flag", "list"}, "no-such-flag"},
 		{[]string{"create", "--bundle"}, "flag needs an argument"},

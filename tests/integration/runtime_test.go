@@ -81,6 +81,12 @@ func (c call) start(t *testing.T, args ...string) *running {
 	if err := start(); err != nil {
 		t.Fatalf("%s: %v", host.runtime, err)
 	}
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil { // the test ended before it came to wait
+			_ = p.cmd.Process.Kill()
+			p.wait(t)
+		}
+	})
 	return p
 }
 

@@ -47,30 +47,48 @@ func TestCreatedExeIsNotTheRuntime(t *testing.T) {
 	}
 }
 
-// No descriptor of a created container's process leads to the host: not to the runtime, not to a folder.
+// No descriptor of a created container's process leads to the host: not to the runtime, not to a folder or file on
+// one of the host's mounts. The standard streams are the caller's.
 func TestCreatedDescriptors(t *testing.T) {
 	t.Parallel()
 	berthOnly(t, "what the process that waits for start keeps open")
 	c := newContainer(t)
 	c.create().ok(t)
-	folder := fmt.Sprintf("/proc/%d/fd", c.state().Pid)
-	entries, err := os.ReadDir(folder)
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	onHost := map[string]string{}
+	for _, m := range parseMountinfo(string(text)) {
+		onHost[itoa(m.id)] = m.target
+	}
+	process := "/proc/" + itoa(c.state().Pid)
+	entries, err := os.ReadDir(process + "/fd")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		link, err := os.Readlink(filepath.Join(folder, e.Name()))
+		link, err := os.Readlink(filepath.Join(process, "fd", e.Name()))
 		if err != nil {
-			continue
+			t.Fatal(err)
 		}
-		info, err := os.Stat(filepath.Join(folder, e.Name()))
-		if err == nil && info.IsDir() {
-			t.Errorf("descriptor %s is a folder, %s", e.Name(), link)
+		kind, err := os.Stat(filepath.Join(process, "fd", e.Name()))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if link == host.runtime {
-			t.Errorf("descriptor %s is the runtime", e.Name())
+		if kind.Mode().Type() == os.ModeNamedPipe {
+			continue // that it waits on: nothing can be reached through it
+		}
+		info, err := os.ReadFile(filepath.Join(process, "fdinfo", e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		point, ok := onHost[statusField(t, string(info), "mnt_id")]
+		if ok && e.Name() > "2" {
+			t.Errorf("descriptor %s is %s on the host's mount %s", e.Name(), link, point)
 		}
 	}
+	want(t, "descriptors are there to be looked at", len(entries) > 3, true)
 }
 
 // What waits between create and start takes less than 1 MB of memory.
