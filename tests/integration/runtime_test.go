@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type result struct {
 
 // call is a call of the runtime that is about to be made.
 type call struct {
+	program    string // another than the runtime under test
 	stdin      io.Reader
 	stdout     *os.File // in place of collecting what goes to stdout and stderr, a terminal for one
 	dir        string   // working directory; "" for the tests' own
@@ -66,7 +68,7 @@ func (c call) start(t *testing.T, args ...string) *running {
 	t.Helper()
 	p := &running{args: args, stdout: memoryFile(t, "stdout"), stderr: memoryFile(t, "stderr")}
 	p.ctx, p.cancel = context.WithTimeout(context.Background(), commandTimeout)
-	p.cmd = exec.CommandContext(p.ctx, host.runtime, args...)
+	p.cmd = exec.CommandContext(p.ctx, cmp.Or(c.program, host.runtime), args...)
 	p.cmd.Stdin, p.cmd.Dir, p.cmd.ExtraFiles = c.stdin, c.dir, c.extraFiles
 	p.cmd.SysProcAttr = c.attr
 	p.cmd.Env = append(os.Environ(), c.env...)
