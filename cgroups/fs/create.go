@@ -83,6 +83,9 @@ func above(path string) string {
 }
 
 func (f *folder) create(available, needed []string) error {
+	if err := checkSub(f.Path); err != nil {
+		return fmt.Errorf("create cgroup %s: %w", f.Full(), err)
+	}
 	base, err := openRoot(f.Mountpoint)
 	if err != nil {
 		return fmt.Errorf("open the cgroup mount %s: %w", f.Mountpoint, err)

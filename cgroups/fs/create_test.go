@@ -183,11 +183,8 @@ func TestHostCreateUndoes(t *testing.T) {
 	path := last.Path
 	last.Path = "/cgroup.procs/x"
 	refused(t, p, "control file")
-	// Not even an unchecked placement makes a folder outside of the mount.
-	last.Path = "/../../../../tmp/x"
-	refused(t, p, "cross-device")
 	last.Path = "/x/../../../../../tmp/x"
-	refused(t, p, "cross-device")
+	refused(t, p, "must not have .. in it")
 	if last.Unified {
 		last.Path = path
 		m, err := Create(p, CreateOptions{Controllers: []string{"nonesuch"}})
@@ -242,12 +239,20 @@ func TestHostInternalProcess(t *testing.T) {
 
 func TestHostThreaded(t *testing.T) {
 	l := host(t)
-	if l.Unified() == nil {
+	h := l.Unified()
+	if h == nil {
 		t.Skip("threaded cgroups are a thing of v2")
 	}
+	// By hand: a cgroup whose parent passes memory on cannot be threaded.
 	name := ownName(t, l)
-	m := create(t, l, name+"/thr")
-	if err := os.WriteFile(m.unified().Full()+"/cgroup.type", []byte("threaded"), 0); err != nil {
+	top := h.Mountpoint + name
+	for _, folder := range []string{top, top + "/thr"} {
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(folder)
+	}
+	if err := os.WriteFile(top+"/thr/cgroup.type", []byte("threaded"), 0); err != nil {
 		t.Fatal(err)
 	}
 	p, err := cgroups.Place(l, name+"/thr/below", "id")
@@ -255,6 +260,28 @@ func TestHostThreaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, p, "threaded")
+}
+
+// TestHostPopulatedParentStays: enabling only what is nice to have must not turn
+// a cgroup with processes into a threaded one, as the kernel does for cpu and pids.
+func TestHostPopulatedParentStays(t *testing.T) {
+	l := host(t)
+	if l.Unified() == nil {
+		t.Skip("this is about v2")
+	}
+	name := ownName(t, l)
+	m := create(t, l, name, unifiedControllers(l)...)
+	cmd := sleeper(t, m.Join)
+	below := create(t, l, name+"/below")
+	for _, f := range []*folder{m.unified(), below.unified()} {
+		if got := read(t, f, "cgroup.type"); got != "domain" {
+			t.Errorf("%s became %s", f.Full(), got)
+		}
+	}
+	other := sleeper(t, below.Join)
+	end(other)
+	remove(t, below)
+	end(cmd)
 	remove(t, m)
 }
 

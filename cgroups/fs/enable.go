@@ -68,6 +68,16 @@ func (f *folder) enableIn(base int, folder string, missing, wished []string) err
 	if len(missing)+len(wished) == 0 {
 		return nil
 	}
+	populated, err := holdsProcesses(base, folder)
+	if err != nil {
+		return fmt.Errorf("look for processes in %s/%s: %w", f.Mountpoint, folder, err)
+	}
+	if populated {
+		if len(missing) == 0 {
+			return nil
+		}
+		return f.enableError(missing[0], file, unix.EBUSY)
+	}
 	if writeFile(base, file, plus(missing, wished)) == nil {
 		return nil
 	}
@@ -78,11 +88,43 @@ func (f *folder) enableIn(base int, folder string, missing, wished []string) err
 	}
 	for i := range missing {
 		if err := writeFile(base, file, plus(missing[i:i+1], nil)); err != nil {
-			return fmt.Errorf("enable the controller %s for %s: write %q to %s/%s: %w%s",
-				missing[i], f.Full(), "+"+missing[i], f.Mountpoint, file, err, enableHint(err))
+			return f.enableError(missing[i], file, err)
 		}
 	}
 	return nil
+}
+
+// holdsProcesses tells whether a v2 folder other than the hierarchy's root has
+// processes of its own. In such a one the kernel does not enable controllers such
+// as memory; but those that also work on threads (cpu, pids) it does, and turns
+// the cgroup into a threaded one, so that those below take no processes.
+func holdsProcesses(base int, folder string) (bool, error) {
+	var buf [64]byte
+	if folder == "" {
+		// Only the root of all has no type. That of a cgroup namespace does.
+		if _, err := readFile(base, "cgroup.type", buf[:]); absent(err) {
+			return false, nil
+		}
+	}
+	fd, err := openFile(base, sub(folder, "cgroup.procs"), unix.O_RDONLY)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	n := 0
+	err = interrupted(func() (err error) {
+		n, err = unix.Read(fd, buf[:])
+		return err
+	})
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return false, nil // threaded already: the kernel says so on writing
+	}
+	return n > 0, err
+}
+
+func (f *folder) enableError(controller, file string, err error) error {
+	return fmt.Errorf("enable the controller %s for %s: write %q to %s/%s: %w%s",
+		controller, f.Full(), "+"+controller, f.Mountpoint, file, err, enableHint(err))
 }
 
 func enableHint(err error) string {

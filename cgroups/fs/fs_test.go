@@ -49,11 +49,12 @@ func TestViews(t *testing.T) {
 	if os.Getenv(viewVariable) != "" {
 		return
 	}
+	if l.Mode != cgroups.Hybrid {
+		t.Logf("the host is %s, on which the tests ran already: it has no other view", l.Mode)
+		return
+	}
 	for _, view := range []string{"v1", "v2"} {
 		t.Run(view, func(t *testing.T) {
-			if l.Mode != cgroups.Hybrid {
-				t.Skipf("the host is %s: only a hybrid one can show both views", l.Mode)
-			}
 			cmd := exec.Command("/proc/self/exe", "-test.run=^TestHost", "-test.v")
 			cmd.Env = append(os.Environ(), viewVariable+"="+view)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}

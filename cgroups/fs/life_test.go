@@ -296,7 +296,7 @@ func TestHostStats(t *testing.T) {
 	if err := m.Apply(limits(t, l, everything(l))); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("sh", "-c", "read go; i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read end")
+	cmd := exec.Command("sh", "-c", "read go; x=$(head -c 1000000 /dev/zero | tr '\\0' a); i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read end")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -310,11 +310,11 @@ func TestHostStats(t *testing.T) {
 	}
 	in.Write([]byte("\n"))
 	var s *cgroups.Stats
-	waitFor(t, "the process to use CPU time", func() bool {
+	waitFor(t, "the process to use CPU time and memory", func() bool {
 		if s, err = m.Stats(); err != nil {
 			t.Fatal(err)
 		}
-		return s.CPU.Usage.Total > 1000000
+		return s.CPU.Usage.Total > 1000000 && (l.Find("memory") == nil || s.Memory.Usage.Usage > 500000) && (l.Find("pids") == nil || s.Pids.Current == 1)
 	})
 	if l.Find("pids") != nil && (s.Pids.Current != 1 || s.Pids.Limit != 50) {
 		t.Errorf("pids: %+v", s.Pids)

@@ -40,7 +40,7 @@ func (m *Manager) Sub(specs []string) (*Manager, error) {
 func checkSub(path string) error {
 	for part := range strings.SplitSeq(path, "/") {
 		if part == ".." {
-			return errors.New("the path must not have .. in it: it is taken from the container's own cgroup")
+			return errors.New("the path must not have .. in it")
 		}
 	}
 	return nil
