@@ -33,7 +33,7 @@ type CreateOptions struct {
 // When it fails, everything it made is removed again. Errors begin with the
 // placement's origin (linux.cgroupsPath).
 func Create(p *cgroups.Placement, opt CreateOptions) (*Manager, error) {
-	m := &Manager{origin: p.Origin, folders: make([]folder, 0, len(p.Folders))}
+	m := &Manager{folders: make([]folder, 0, len(p.Folders))}
 	for i := range p.Folders {
 		f := folder{Folder: p.Folders[i], fd: -1}
 		err := f.create(p.Available, opt.Controllers)

@@ -421,3 +421,48 @@ func TestHostParentsAreShared(t *testing.T) {
 		os.Remove(l.Hierarchies[i].Mountpoint + name)
 	}
 }
+
+// TestHostPlanned is a berth that was killed between saving its plan and having
+// the cgroup.
+func TestHostPlanned(t *testing.T) {
+	l := host(t)
+	name := ownName(t, l)
+	p, err := cgroups.Place(l, name+"/new/c", "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := Plan(p)
+	if m, err := Create(p, CreateOptions{}); err != nil {
+		t.Fatal(err)
+	} else {
+		m.Close()
+	}
+	m := Load(state)
+	remove(t, m)
+	if there, err := m.Exists(); there || err != nil {
+		t.Errorf("after Remove: %v, %v", there, err)
+	}
+	for i := range l.Hierarchies {
+		if _, err := os.Stat(l.Hierarchies[i].Mountpoint + name); err == nil {
+			t.Errorf("the parent %s is left", l.Hierarchies[i].Mountpoint+name)
+		}
+	}
+	// The same plan for a path that is someone else's by then.
+	other := create(t, l, name+"/new/c")
+	cmd := sleeper(t, other.Join)
+	if pids, err := m.Pids(true); len(pids) > 0 || err != nil {
+		t.Errorf("foreign processes are listed: %v, %v", pids, err)
+	}
+	if err := m.Kill(); err != nil {
+		t.Error(err)
+	}
+	if err := m.Signal(syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	remove(t, m)
+	if pids, err := other.Pids(true); err != nil || len(pids) != 1 {
+		t.Errorf("the foreign process is gone: %v, %v", pids, err)
+	}
+	end(cmd)
+	remove(t, other)
+}

@@ -153,6 +153,32 @@ func sleeper(t testing.TB, join func(pid int) error) *exec.Cmd {
 	return cmd
 }
 
+// script starts a shell in the cgroup, which begins with the script only once it
+// is in every folder: Join moves it folder by folder.
+func script(t testing.TB, m *Manager, text string) (*exec.Cmd, *os.File) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", "read go; "+text)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { end(cmd) })
+	if err := m.Join(cmd.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write([]byte("\n")); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, out.(*os.File)
+}
+
 func end(cmd *exec.Cmd) {
 	if cmd.ProcessState == nil {
 		cmd.Process.Kill()

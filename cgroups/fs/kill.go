@@ -22,6 +22,9 @@ const killTime = 5 * time.Second
 // thawed; where freezing fails, killing is repeated until no process is left, for
 // up to five seconds.
 func (m *Manager) Kill() error {
+	if m.planned {
+		return nil
+	}
 	if f := m.unified(); f != nil {
 		err := f.put("cgroup.kill", "1")
 		if err == nil {

@@ -41,27 +41,10 @@ func TestHostFreeze(t *testing.T) {
 func TestHostFreezeStops(t *testing.T) {
 	l := host(t)
 	m := create(t, l, ownName(t, l))
-	cmd := exec.Command("sh", "-c", "read go; while :; do echo; sleep 0.001; done")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer end(cmd)
-	if err := m.Join(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	in.Write([]byte("\n"))
+	cmd, file := script(t, m, "while :; do echo; sleep 0.001; done")
 	if err := m.Freeze(); err != nil {
 		t.Fatal(err)
 	}
-	file := out.(*os.File)
 	buf := make([]byte, 64<<10)
 	for { // what it wrote before
 		file.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
@@ -140,20 +123,7 @@ func TestHostKill(t *testing.T) {
 func TestHostKillLoop(t *testing.T) {
 	l := host(t)
 	m := create(t, l, ownName(t, l))
-	// It forks only once it is in every folder: Join moves folder by folder.
-	cmd := exec.Command("sh", "-c", "read go; while :; do sleep 1000 & sleep 0.01; done")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer end(cmd)
-	if err := m.Join(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	in.Write([]byte("\n"))
+	cmd, _ := script(t, m, "while :; do sleep 1000 & sleep 0.01; done")
 	waitFor(t, "the shell to fork", func() bool {
 		pids, err := m.Pids(true)
 		return err != nil || len(pids) > 5
@@ -203,20 +173,7 @@ func TestHostOOM(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It starts to allocate, without end, once it is in the cgroup.
-	cmd := exec.Command("sh", "-c", "read go; exec tail /dev/zero")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer end(cmd)
-	if err := m.Join(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	in.Write([]byte("\n"))
+	cmd, _ := script(t, m, "exec tail /dev/zero")
 	cmd.Wait()
 	if _, open := next(t, w); !open {
 		t.Error("the watch ended without an event")
@@ -296,19 +253,8 @@ func TestHostStats(t *testing.T) {
 	if err := m.Apply(limits(t, l, everything(l))); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("sh", "-c", "read go; x=$(head -c 1000000 /dev/zero | tr '\\0' a); i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read end")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer end(cmd)
-	if err := m.Join(cmd.Process.Pid); err != nil {
-		t.Fatal(err)
-	}
-	in.Write([]byte("\n"))
+	cmd, _ := script(t, m, "x=$(head -c 1000000 /dev/zero | tr '\\0' a); i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read end")
+	var err error
 	var s *cgroups.Stats
 	waitFor(t, "the process to use CPU time and memory", func() bool {
 		if s, err = m.Stats(); err != nil {

@@ -14,8 +14,9 @@ import (
 // directory file descriptor for each. It is not safe for use by several
 // goroutines at once. Close gives the descriptors back.
 type Manager struct {
-	origin  string
 	folders []folder
+	// planned says that Create had not succeeded when the state was saved.
+	planned bool
 }
 
 type folder struct {
@@ -33,6 +34,11 @@ type folder struct {
 // It is small and goes into the container's saved state as JSON.
 type State struct {
 	Folders []FolderState `json:"folders"`
+	// Planned is set in a state from Plan. No process of the container can be
+	// in such a cgroup: what runs in it is someone else's, so that a Manager
+	// loaded from it lists, stops and kills none, and Remove leaves alone what is
+	// in use.
+	Planned bool `json:"planned,omitempty"`
 }
 
 // FolderState is a folder of a saved State.
@@ -46,9 +52,27 @@ type FolderState struct {
 
 // State returns what Load needs.
 func (m *Manager) State() State {
-	s := State{Folders: make([]FolderState, len(m.folders))}
+	s := State{Folders: make([]FolderState, len(m.folders)), Planned: m.planned}
 	for i := range m.folders {
 		s.Folders[i] = FolderState{Folder: m.folders[i].Folder, Made: m.folders[i].top}
+	}
+	return s
+}
+
+// Plan is the state to save before Create: with it a later command can clean up
+// also when this one is killed in between.
+func Plan(p *cgroups.Placement) State {
+	s := State{Folders: make([]FolderState, len(p.Folders)), Planned: true}
+	for i := range p.Folders {
+		f := &p.Folders[i]
+		s.Folders[i].Folder = *f
+		for path := above(f.Path); path != ""; path = above(path) {
+			var st unix.Stat_t
+			if err := interrupted(func() error { return unix.Stat(f.Mountpoint+path, &st) }); !absent(err) {
+				break
+			}
+			s.Folders[i].Made = path
+		}
 	}
 	return s
 }
@@ -56,7 +80,7 @@ func (m *Manager) State() State {
 // Load rebuilds a Manager from a saved state. It touches nothing: the folders
 // are opened when first needed.
 func Load(s State) *Manager {
-	m := &Manager{origin: "linux.cgroupsPath", folders: make([]folder, len(s.Folders))}
+	m := &Manager{folders: make([]folder, len(s.Folders)), planned: s.Planned}
 	for i := range s.Folders {
 		m.folders[i] = folder{Folder: s.Folders[i].Folder, top: s.Folders[i].Made, fd: -1}
 	}

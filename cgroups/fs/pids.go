@@ -18,7 +18,7 @@ import (
 // its own. A cgroup that is gone has none.
 func (m *Manager) Pids(recursive bool) ([]int, error) {
 	f := m.census()
-	if f == nil {
+	if f == nil || m.planned {
 		return nil, nil
 	}
 	pids, err := f.pids(recursive, nil)

@@ -28,6 +28,15 @@ func (m *Manager) Remove() error {
 	var first error
 	for i := range m.folders {
 		f := &m.folders[i]
+		if m.planned {
+			// In use means that it is not this container's.
+			if err := rmdir(unix.AT_FDCWD, f.Full()); err == nil {
+				f.removeParents()
+				continue
+			} else if busy(err) {
+				continue
+			}
+		}
 		if err := f.remove(deadline); err != nil && first == nil {
 			first = err
 		}
