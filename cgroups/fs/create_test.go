@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -465,4 +466,38 @@ func TestHostPlanned(t *testing.T) {
 	}
 	end(cmd)
 	remove(t, other)
+}
+
+// TestHostDenied makes cgroups with the rights of nobody: the thread's own, as
+// setfsuid(2) gives them up for file access.
+func TestHostDenied(t *testing.T) {
+	l := host(t)
+	p, err := cgroups.Place(l, ownName(t, l)+"/c", "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Setfsuid(65534); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setfsuid(0)
+	refused(t, p, "permission denied: run berth as root")
+	m, err := Create(p, CreateOptions{SkipDenied: true})
+	if err != nil {
+		t.Fatalf("SkipDenied: %v", err)
+	}
+	defer m.Close()
+	join, err := m.JoinFiles()
+	if err != nil || len(join.Tasks) > 0 || join.Unified != -1 {
+		t.Errorf("JoinFiles of no cgroup: %+v, %v", join, err)
+	}
+	if pids, err := m.Pids(true); err != nil || len(pids) > 0 {
+		t.Errorf("Pids of no cgroup: %v, %v", pids, err)
+	}
+	for name, do := range map[string]func() error{"Kill": m.Kill, "Remove": m.Remove, "Apply": func() error { return m.Apply(nil) }} {
+		if err := do(); err != nil {
+			t.Errorf("%s of no cgroup: %v", name, err)
+		}
+	}
 }
