@@ -1,0 +1,93 @@
+package seccomp
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// Program is what seccomp(2) needs.
+type Program struct {
+	// Filter is an array of struct sock_filter in this machine's byte order: 8
+	// bytes an instruction, at most 4096 instructions.
+	Filter []byte
+	// Flags are the SECCOMP_FILTER_FLAG_* for SECCOMP_SET_MODE_FILTER. With
+	// Notify they hold NEW_LISTENER, and seccomp(2) returns the descriptor.
+	Flags uint32
+	// Notify says that SCMP_ACT_NOTIFY is used: the descriptor goes to
+	// linux.seccomp.listenerPath (SendNotifyFD).
+	Notify bool
+}
+
+// Validate gives every problem of p that can be seen without libseccomp, each
+// with its place in config.json and what to do. It does no I/O.
+func Validate(p *specs.LinuxSeccomp) []error {
+	_, _, problems := parse(p, thisMachine())
+	return problems
+}
+
+// Compile makes the program of a profile: see the package comment for how, and
+// for what the words of the profile mean. It changes nothing on the host; it
+// needs libseccomp (a build without cgo has none and says so).
+//
+// log, which may be nil, gets debug lines: system calls that libseccomp does not
+// know, architectures that this machine does not have.
+//
+// An error starts with the place in config.json ("linux.seccomp.flags[0]: …")
+// and says what to do. The caller checks that linux.seccomp.listenerPath is set
+// when Notify is: it may have another receiver.
+func Compile(p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
+	return compileFor(thisMachine(), p, log)
+}
+
+// wrongArch is libseccomp's SCMP_FLTATR_ACT_BADARCH default, which runc and crun
+// keep.
+const wrongArch = unix.SECCOMP_RET_KILL_THREAD
+
+func compileFor(m machine, p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
+	prof, notes, problems := parse(p, m)
+	if log != nil {
+		for _, n := range notes {
+			log(n)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, problems[0]
+	}
+	if err := supported(prof.flags); err != nil {
+		return nil, err
+	}
+	calls, unknown, err := resolve(prof)
+	if err != nil {
+		return nil, err
+	}
+	if log != nil && len(unknown) > 0 {
+		log(fmt.Sprintf("linux.seccomp.syscalls: libseccomp %s does not know these system calls, skipped: %s",
+			LibraryVersion(), strings.Join(unknown, ", ")))
+	}
+	groups, programs, err := layout(prof, calls)
+	if err != nil {
+		return nil, err
+	}
+	code := assemble(groups, programs, wrongArch)
+	if len(code) > maxInsns {
+		return nil, tooLong(len(code))
+	}
+	return &Program{Filter: encode(code), Flags: prof.flags, Notify: prof.notify}, nil
+}
+
+func tooLong(insns int) error {
+	return fmt.Errorf("linux.seccomp: the profile needs at least %d BPF instructions, the kernel takes %d (BPF_MAXINSNS): "+
+		"use fewer entries with args, or fewer architectures", insns, maxInsns)
+}
+
+// supported checks the one flag that a kernel since 5.10 may lack.
+func supported(flags uint32) error {
+	const killable = unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	if flags&killable != 0 && !flagSupported(killable) {
+		return fmt.Errorf("linux.seccomp.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs Linux 5.19: remove it, or use a newer kernel")
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+//go:build cgo
+
+package seccomp
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+var update = flag.Bool("update", false, "write the golden files again")
+
+// profileOf reads linux.seccomp written as JSON.
+func profileOf(t testing.TB, text string) *specs.LinuxSeccomp {
+	t.Helper()
+	var p specs.LinuxSeccomp
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		t.Fatal(err)
+	}
+	return &p
+}
+
+func TestCompileErrors(t *testing.T) {
+	for _, c := range []struct{ profile, want string }{
+		{`{}`, `linux.seccomp.defaultAction: missing: set it to one of SCMP_ACT_ALLOW, `},
+		{`{"defaultAction": "ALLOW"}`, `linux.seccomp.defaultAction: unknown action "ALLOW": use one of SCMP_ACT_ALLOW, `},
+		{`{"defaultAction": "SCMP_ACT_NOTIFY"}`, `linux.seccomp.defaultAction: SCMP_ACT_NOTIFY would stop the container`},
+		{`{"defaultAction": "SCMP_ACT_KILL", "defaultErrnoRet": 1}`, `linux.seccomp.defaultErrnoRet: SCMP_ACT_KILL takes no errno value: remove it`},
+		{`{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4095}`, `linux.seccomp.defaultErrnoRet: 4095 is more than SCMP_ACT_ERRNO can carry: use 0 to 4094`},
+		{`{"defaultAction": "SCMP_ACT_TRACE", "defaultErrnoRet": 65536}`, `linux.seccomp.defaultErrnoRet: 65536 is more than SCMP_ACT_TRACE can carry: use 0 to 65535`},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_VAX"]}`, `linux.seccomp.architectures[1]: unknown architecture "SCMP_ARCH_VAX": use one of SCMP_ARCH_AARCH64, `},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_NEW_LISTENER"]}`, `linux.seccomp.flags[0]: unknown flag "SECCOMP_FILTER_FLAG_NEW_LISTENER": use SECCOMP_FILTER_FLAG_TSYNC, `},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG"}, {"names": ["write"], "action": ""}]}`, `linux.seccomp.syscalls[1].action: missing: set it`},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_DENY"}]}`, `linux.seccomp.syscalls[0].action: unknown action "SCMP_ACT_DENY": use one of`},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG", "errnoRet": 3}]}`, `linux.seccomp.syscalls[0].errnoRet: SCMP_ACT_LOG takes no errno value`},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read", ""], "action": "SCMP_ACT_LOG"}]}`, `linux.seccomp.syscalls[0].names[1]: empty: name a system call`},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read", "write"], "action": "SCMP_ACT_NOTIFY"}]}`, `linux.seccomp.syscalls[0].names[1]: write cannot be SCMP_ACT_NOTIFY`},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG", "args": [{"index": 0, "op": "=="}]}]}`, `linux.seccomp.syscalls[0].args[0].op: unknown operator "==": use one of SCMP_CMP_EQ, `},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_LOG", "args": [{"index": 6, "op": "SCMP_CMP_EQ"}]}]}`, `linux.seccomp.syscalls[0].args[0].index: 6: a system call has six arguments: use 0 to 5`},
+		{`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+			{"names": ["open", "read"], "action": "SCMP_ACT_LOG", "args": [{"index": 1, "op": "SCMP_CMP_EQ", "value": 1}, {"index": 0, "op": "SCMP_CMP_EQ"}]},
+			{"names": ["write", "read"], "action": "SCMP_ACT_TRAP", "args": [{"index": 0, "op": "SCMP_CMP_EQ"}, {"index": 1, "op": "SCMP_CMP_EQ", "value": 1}]}]}`,
+			`linux.seccomp.syscalls[1]: read is in syscalls[0] with the same args and another action: remove one of them`},
+	} {
+		program, err := Compile(profileOf(t, c.profile), nil)
+		if program != nil || err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s\n got %v\nwant %s…", c.profile, err, c.want)
+		}
+	}
+}
+
+// TestValidate: every problem is told, not the first alone.
+func TestValidate(t *testing.T) {
+	p := profileOf(t, `{"defaultAction": "X", "flags": ["Y"], "syscalls": [{"names": ["", "read"], "action": "Z", "args": [{"index": 9, "op": "SCMP_CMP_EQ"}]}]}`)
+	if problems := Validate(p); len(problems) != 5 {
+		t.Errorf("%d problems, want 5: %q", len(problems), problems)
+	}
+	if problems := Validate(workload(t, "docker-run.json")); len(problems) != 0 {
+		t.Errorf("the profile of Docker has problems: %q", problems)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	const (
+		tsync, log, specAllow = unix.SECCOMP_FILTER_FLAG_TSYNC, unix.SECCOMP_FILTER_FLAG_LOG, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
+		listener, esrch       = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH
+		killable              = unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+	)
+	if !flagSupported(killable) {
+		t.Skip("the kernel is older than 5.19 and refuses SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")
+	}
+	notify := `, "syscalls": [{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}]`
+	for _, c := range []struct {
+		rest  string
+		flags uint32
+	}{
+		{``, specAllow},
+		{`, "flags": []`, 0},
+		{`, "flags": ["SECCOMP_FILTER_FLAG_LOG"]`, log},
+		{`, "flags": ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]`, tsync | log | specAllow},
+		{`, "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]`, 0},
+		{notify, specAllow | listener},
+		{`, "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", "SECCOMP_FILTER_FLAG_TSYNC"]` + notify, killable | tsync | listener | esrch},
+	} {
+		program, err := Compile(profileOf(t, `{"defaultAction": "SCMP_ACT_ALLOW"`+c.rest+`}`), nil)
+		if err != nil {
+			t.Errorf("%s: %v", c.rest, err)
+			continue
+		}
+		if program.Flags != c.flags || program.Notify != (c.flags&listener != 0) {
+			t.Errorf("%s: flags %#x, notify %v, want %#x", c.rest, program.Flags, program.Notify, c.flags)
+		}
+		// The kernel agrees that these flags go together: EFAULT is for the missing
+		// program.
+		if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(program.Flags), 0); errno != unix.EFAULT {
+			t.Errorf("%s: the kernel says %v to flags %#x", c.rest, errno, program.Flags)
+		}
+	}
+}
+
+func TestNotes(t *testing.T) {
+	needX86(t)
+	var notes []string
+	_, err := Compile(profileOf(t, `{"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_S390X"],
+		"flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
+		"syscalls": [{"names": ["read", "no_such", "arm_fadvise64_64", "nor_this"], "action": "SCMP_ACT_TRAP"},
+			{"names": ["no_such"], "action": "SCMP_ACT_LOG"}, {"names": [], "action": "SCMP_ACT_LOG"}]}`),
+		func(msg string) { notes = append(notes, msg) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"linux.seccomp.architectures[0]: SCMP_ARCH_S390X does not run on this machine (SCMP_ARCH_X86_64): no code made for it",
+		"linux.seccomp.syscalls[2]: names is empty: nothing to do",
+		"linux.seccomp.flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV has no effect without SCMP_ACT_NOTIFY: left out",
+		"linux.seccomp.syscalls: libseccomp " + LibraryVersion() + " does not know these system calls, skipped: no_such, nor_this",
+	}
+	if strings.Join(notes, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(notes, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestTooLong(t *testing.T) {
+	for entries, want := range map[int]string{
+		1000:   "linux.seccomp: the profile needs at least 5012 BPF instructions, the kernel takes 4096 (BPF_MAXINSNS): use fewer",
+		100000: "linux.seccomp: the profile needs at least 4098 BPF instructions",
+	} {
+		p := &specs.LinuxSeccomp{DefaultAction: specs.ActErrno}
+		for v := range entries {
+			p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{Names: []string{"read"}, Action: specs.ActAllow,
+				Args: []specs.LinuxSeccompArg{{Op: specs.OpEqualTo, Value: uint64(v)}}})
+		}
+		if _, err := Compile(p, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%d entries: %v", entries, err)
+		}
+	}
+}
+
+// TestOtherMachines tries layouts that this machine does not have; the numbers
+// are those of libseccomp.
+func TestOtherMachines(t *testing.T) {
+	const (
+		deny, enosys, allow, kill   = 0x50001, 0x50026, 0x7fff0000, 0
+		aarch64, arm, s390x, mipsel = unix.AUDIT_ARCH_AARCH64, unix.AUDIT_ARCH_ARM, unix.AUDIT_ARCH_S390X, unix.AUDIT_ARCH_MIPSEL
+	)
+	p := profileOf(t, `{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_ARM", "SCMP_ARCH_MIPSEL"], "syscalls": [
+		{"names": ["read", "write", "shutdown", "msgctl"], "action": "SCMP_ACT_ALLOW"}]}`)
+	for _, c := range []struct {
+		machine  string
+		arch, nr uint32
+		arg0     uint64
+		want     uint32
+	}{
+		{"arm64", aarch64, 63, 0, allow}, // read
+		{"arm64", aarch64, 65, 0, deny},
+		{"arm64", aarch64, 210, 0, allow}, // shutdown
+		{"arm64", aarch64, 211, 0, enosys},
+		{"arm64", arm, 3, 0, allow},
+		{"arm64", arm, 5, 0, deny},
+		{"arm64", arm, 305, 0, enosys},
+		{"arm64", s390x, 3, 0, kill},
+		{"s390x", s390x, 0, 0, enosys}, // an unknown number, as s390 reports it
+		{"s390x", s390x, 1, 0, deny},
+		{"s390x", s390x, 3, 0, allow},
+		{"s390x", s390x, 373, 0, allow}, // shutdown's own number
+		{"s390x", s390x, 402, 0, allow}, // msgctl's
+		{"s390x", s390x, 403, 0, enosys},
+		{"mipsle", mipsel, 4003, 0, allow},
+		{"mipsle", mipsel, 4182, 0, allow},
+		{"mipsle", mipsel, 4183, 0, deny},
+		{"mipsle", mipsel, 4102, 13, allow}, // socketcall(SYS_SHUTDOWN)
+		{"mipsle", mipsel, 4102, 12, deny},
+		{"mipsle", mipsel, 4403, 0, enosys},
+	} {
+		program, err := compileFor(machineOf(c.machine), p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := simulate(decode(program.Filter), &callData{nr: c.nr, arch: c.arch, args: [6]uint64{c.arg0}})
+		if err != nil || got != c.want {
+			t.Errorf("%s: arch %#x number %d: got %#x (%v), want %#x", c.machine, c.arch, c.nr, got, err, c.want)
+		}
+	}
+	if _, err := compileFor(machineOf("wasm"), p, nil); err == nil || !strings.Contains(err.Error(), "not supported on this processor") {
+		t.Error(err)
+	}
+}
+
+// listing writes a program in the manner of bpf_asm.
+func listing(code []insn) string {
+	var b strings.Builder
+	for at, i := range code {
+		fmt.Fprintf(&b, "%4d: ", at)
+		switch i.code {
+		case opLoad:
+			fmt.Fprintf(&b, "ld [%d]", i.k)
+		case opAnd:
+			fmt.Fprintf(&b, "and #%#x", i.k)
+		case opJump:
+			fmt.Fprintf(&b, "ja %d", at+1+int(i.k))
+		case opReturn:
+			fmt.Fprintf(&b, "ret #%#x", i.k)
+		case opJumpEqual, opJumpGreater, opJumpGreaterEqual:
+			name := map[uint16]string{opJumpEqual: "jeq", opJumpGreater: "jgt", opJumpGreaterEqual: "jge"}[i.code]
+			fmt.Fprintf(&b, "%s #%#x, %d, %d", name, i.k, at+1+int(i.jt), at+1+int(i.jf))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func TestGolden(t *testing.T) {
+	needX86(t)
+	p := profileOf(t, `{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], "syscalls": [
+		{"names": ["read", "write", "exit_group", "shutdown"], "action": "SCMP_ACT_ALLOW"},
+		{"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 8, "op": "SCMP_CMP_EQ"}]},
+		{"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 2114060288, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]},
+		{"names": ["kill"], "action": "SCMP_ACT_LOG", "args": [{"index": 1, "value": 15, "op": "SCMP_CMP_GT"}, {"index": 0, "value": 1, "op": "SCMP_CMP_NE"}]}]}`)
+	program, err := Compile(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := listing(decode(program.Filter))
+	file := filepath.Join("testdata", "small.bpf.golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the program changed: if it should, run go test -update, and raise formatVersion\n%s", got)
+	}
+}
+
+func BenchmarkCompile(b *testing.B) {
+	p := workload(b, "docker-run.json")
+	b.Run("this package", func(b *testing.B) {
+		for b.Loop() {
+			program, err := Compile(p, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(len(program.Filter)/insnSize), "insns")
+		}
+	})
+	for _, level := range []int{1, 2} {
+		b.Run(fmt.Sprintf("libseccomp, level %d", level), func(b *testing.B) {
+			for b.Loop() {
+				b.ReportMetric(float64(len(wholeProgram(b, thisMachine(), p, level))), "insns")
+			}
+		})
+	}
+}
