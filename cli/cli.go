@@ -43,6 +43,10 @@ func Main(args []string) int {
 		return int(code)
 	}
 	app.fail(err)
+	var failed *failedWith
+	if errors.As(err, &failed) {
+		return failed.code
+	}
 	return failure
 }
 
@@ -55,7 +59,11 @@ type app struct {
 func (a *app) command() *cli.Command {
 	quiet := func(context.Context, *cli.Command, error) {}
 	usage := func(_ context.Context, c *cli.Command, err error, _ bool) error {
-		return fmt.Errorf("%w: see `%s --help`", err, c.FullName())
+		err = fmt.Errorf("%w: see `%s --help`", err, c.FullName())
+		if c.Name == "exec" {
+			err = &failedWith{err, execFailure}
+		}
+		return err
 	}
 	root := &cli.Command{
 		Name:            "berth",
@@ -90,7 +98,7 @@ func (a *app) command() *cli.Command {
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		a.createCommand(), a.runCommand(), a.startCommand(), a.stateCommand(), a.killCommand(), a.deleteCommand(),
-		a.listCommand(), a.specCommand(), a.planCommand(), a.versionCommand(),
+		a.execCommand(), a.listCommand(), a.specCommand(), a.planCommand(), a.versionCommand(),
 	}
 }
 

@@ -17,6 +17,8 @@ type Bundle struct {
 	Path   string // absolute
 	Spec   *specs.Spec
 	Config []byte // the document itself
+	// Warnings are what the document has that is passed over.
+	Warnings []string
 }
 
 // LoadBundle reads and checks a bundle; config names another file than the
@@ -40,10 +42,14 @@ func LoadBundle(path, config string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if problems := spec.Validate(s); len(problems) > 0 {
-		return nil, problems
+	if err := spec.RequireProcess(s); err != nil {
+		return nil, err
 	}
-	b := &Bundle{Path: abs, Spec: s, Config: data}
+	problems, warnings := spec.Check(s)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	b := &Bundle{Path: abs, Spec: s, Config: data, Warnings: warnings}
 	return b, b.checkRootfs()
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/cgroups"
+	"berth/cgroups/devices/bpf"
 	"berth/cgroups/fs"
 	"berth/libcontainer/compile"
 	"berth/libcontainer/facts/probe"
@@ -67,7 +68,7 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range out.Warnings {
+	for _, w := range append(opt.Bundle.Warnings, out.Warnings...) {
 		r.Log("warning", w)
 	}
 	r.Log("debug", fmt.Sprintf("container %q: %d operations for the executor", opt.ID, len(out.Plan.Steps)))
@@ -141,14 +142,15 @@ func (r *Runtime) reserve(opt *CreateOptions) (*Container, error) {
 		return nil, fmt.Errorf("make the container's state folder: %w", err)
 	}
 	c.State = State{
-		OCIVersion:  specs.Version,
-		ID:          opt.ID,
-		Bundle:      opt.Bundle.Path,
-		Rootfs:      compile.Rootfs(opt.Bundle.Spec, opt.Bundle.Path),
-		Created:     time.Now().UTC(),
-		Annotations: opt.Bundle.Spec.Annotations,
-		Owner:       owner(),
-		Berth:       r.Version,
+		OCIVersion:   specs.Version,
+		ID:           opt.ID,
+		Bundle:       opt.Bundle.Path,
+		Rootfs:       compile.Rootfs(opt.Bundle.Spec, opt.Bundle.Path),
+		Created:      time.Now().UTC(),
+		Annotations:  opt.Bundle.Spec.Annotations,
+		Owner:        owner(),
+		NoNewKeyring: opt.NoNewKeyring,
+		Berth:        r.Version,
 	}
 	if err := c.acquire(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(c.dir))
@@ -199,7 +201,8 @@ func (m *creation) makeCgroup(place *cgroups.Placement) error {
 	if err := m.save(); err != nil {
 		return err
 	}
-	cgroup, err := fs.Create(place, fs.CreateOptions{})
+	limits := &m.compile.Limits
+	cgroup, err := fs.Create(place, fs.CreateOptions{Controllers: cgroups.Needed(limits.Writes)})
 	if err != nil {
 		m.Cgroup = nil // it is refused or undone: not ours to remove
 		return err
@@ -207,8 +210,17 @@ func (m *creation) makeCgroup(place *cgroups.Placement) error {
 	m.cgroup = cgroup
 	state := cgroup.State()
 	m.Cgroup = &state
+	if err := cgroup.Apply(limits.Writes); err != nil {
+		return err
+	}
 	m.join, err = cgroup.JoinFiles()
-	return err
+	if err != nil || limits.Devices == nil {
+		return err
+	}
+	if err := bpf.Apply(m.join.Unified, limits.Devices); err != nil {
+		return fmt.Errorf("linux.resources.devices: %w", err)
+	}
+	return nil
 }
 
 // slots opens what the plan finds in slots from the start.

@@ -50,7 +50,7 @@ func (m *creation) meet() error {
 	program := -1
 	if m.compile.SeccompAt != plan.PointNone {
 		var err error
-		program, err = m.seccompProgram()
+		program, err = m.runtime.seccompProgram(m.opt.Bundle.Spec.Linux.Seccomp)
 		if err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) 
 		}
 		return false, m.process.Answer(plan.PointSeccomp, nil, program)
 	case plan.PointConsole:
-		if err := m.console(r.FD); err != nil {
+		if err := handTerminal(r.FD, m.opt.ConsoleSocket, m.opt.Console); err != nil {
 			return false, err
 		}
 		return false, m.process.Answer(plan.PointConsole, nil)
@@ -119,7 +119,7 @@ func (m *creation) created(passwd, program int) error {
 	if err := m.save(); err != nil {
 		return err
 	}
-	if err := m.sendPidfd(); err != nil {
+	if err := sendPidfd(m.opt.PidfdSocket, m.process.PidFD); err != nil {
 		return err
 	}
 	var home []byte
@@ -137,7 +137,7 @@ func (m *creation) created(passwd, program int) error {
 	}
 	if m.opt.Wait {
 		// Whoever reads the pid file may call start at once.
-		if err := m.writePidFile(); err != nil {
+		if err := writePidFile(m.opt.PidFile, m.Pid); err != nil {
 			return err
 		}
 		return m.process.Answer(plan.PointCreated, home, fds...)
@@ -145,15 +145,18 @@ func (m *creation) created(passwd, program int) error {
 	if err := m.process.Answer(plan.PointCreated, home, fds...); err != nil {
 		return err
 	}
-	return m.executed()
+	if err := executed(m.process); err != nil {
+		return err
+	}
+	return writePidFile(m.opt.PidFile, m.Pid)
 }
 
 // executed waits until the process has been executed: its socket is closed
 // then. A failure comes as a report.
-func (m *creation) executed() error {
-	r, err := m.process.Recv()
+func executed(p *nsenter.Process) error {
+	r, err := p.Recv()
 	if errors.Is(err, io.EOF) {
-		return m.writePidFile()
+		return nil
 	}
 	if err != nil {
 		return err
@@ -161,11 +164,12 @@ func (m *creation) executed() error {
 	return fmt.Errorf("the executor waits at %s after it was told to go on", r.Point)
 }
 
-func (m *creation) writePidFile() error {
-	if m.opt.PidFile == "" {
+// writePidFile writes the pid file that was asked for, if any.
+func writePidFile(path string, pid int) error {
+	if path == "" {
 		return nil
 	}
-	if err := writePid(m.opt.PidFile, m.Pid); err != nil {
+	if err := writePid(path, pid); err != nil {
 		return fmt.Errorf("--pid-file: %w", err)
 	}
 	return nil
@@ -198,9 +202,8 @@ func (m *creation) vanished() error {
 }
 
 // seccompProgram compiles the profile, beside the executor's first steps.
-func (m *creation) seccompProgram() (int, error) {
-	profile := m.opt.Bundle.Spec.Linux.Seccomp
-	p, err := seccomp.Compile(profile, func(msg string) { m.runtime.Log("debug", msg) })
+func (r *Runtime) seccompProgram(profile *specs.LinuxSeccomp) (int, error) {
+	p, err := seccomp.Compile(profile, func(msg string) { r.Log("debug", msg) })
 	if err != nil {
 		return -1, err
 	}

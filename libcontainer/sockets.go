@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// console hands the terminal's master on: to the console socket, or to who
+// handTerminal hands the terminal's master on: to the console socket, or to who
 // relays it.
-func (m *creation) console(master int) error {
+func handTerminal(master int, socket string, relay func(*os.File) error) error {
 	if master < 0 {
 		return errors.New("process.terminal: the executor sent no terminal")
 	}
-	if m.opt.ConsoleSocket != "" {
-		if err := sendFD(m.opt.ConsoleSocket, "/dev/ptmx", master); err != nil {
+	if socket != "" {
+		if err := sendFD(socket, "/dev/ptmx", master); err != nil {
 			return fmt.Errorf("--console-socket: %w", err)
 		}
 		return nil
@@ -24,15 +24,15 @@ func (m *creation) console(master int) error {
 	if err != nil {
 		return fmt.Errorf("process.terminal: %w", err)
 	}
-	return m.opt.Console(os.NewFile(uintptr(fd), "/dev/ptmx"))
+	return relay(os.NewFile(uintptr(fd), "/dev/ptmx"))
 }
 
-// sendPidfd sends a pidfd of init to the pidfd socket.
-func (m *creation) sendPidfd() error {
-	if m.opt.PidfdSocket == "" {
+// sendPidfd sends a pidfd of the process to the pidfd socket, if there is one.
+func sendPidfd(socket string, pidfd int) error {
+	if socket == "" {
 		return nil
 	}
-	if err := sendFD(m.opt.PidfdSocket, "pidfd", m.process.PidFD); err != nil {
+	if err := sendFD(socket, "pidfd", pidfd); err != nil {
 		return fmt.Errorf("--pidfd-socket: %w", err)
 	}
 	return nil

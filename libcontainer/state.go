@@ -45,7 +45,9 @@ type State struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Owner       string            `json:"owner"`
 	Cgroup      *fs.State         `json:"cgroup,omitempty"`
-	Berth       string            `json:"berth"` // version that wrote this
+	// NoNewKeyring says that the container has the caller's session keyring.
+	NoNewKeyring bool   `json:"noNewKeyring,omitempty"`
+	Berth        string `json:"berth"` // version that wrote this
 }
 
 // NotExistError says that there is no such container.

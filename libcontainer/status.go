@@ -10,6 +10,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"berth/cgroups/fs"
 )
 
 // StatePaused is the status of a container whose processes are frozen. It is
@@ -92,7 +94,9 @@ func (c *Container) frozen() (bool, error) {
 	if c.Cgroup == nil {
 		return false, nil
 	}
-	return false, nil
+	m := fs.Load(*c.Cgroup)
+	defer m.Close()
+	return m.Frozen()
 }
 
 // processStat reads a process's state letter and start time.

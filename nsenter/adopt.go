@@ -44,7 +44,7 @@ func (p *Process) adopt(pid int) error {
 	}
 	_, err = p.Wait()
 	unix.Close(p.PidFD)
-	p.Pid, p.PidFD = pid, fd
+	p.Pid, p.PidFD, p.reaped = pid, fd, false
 	return err
 }
 

@@ -169,6 +169,9 @@ func (p *Process) Close() {
 
 // Kill ends the process and reaps it.
 func (p *Process) Kill() error {
+	if p.reaped {
+		return nil // its number may be another process's by now
+	}
 	if err := unix.Kill(p.Pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill %d: %w", p.Pid, err)
 	}
@@ -181,14 +184,15 @@ func (p *Process) Kill() error {
 
 // Wait reaps the process and returns how it ended.
 func (p *Process) Wait() (unix.WaitStatus, error) {
-	var status unix.WaitStatus
-	for {
-		_, err := unix.Wait4(p.Pid, &status, 0, nil)
-		if !errors.Is(err, unix.EINTR) {
-			if err != nil {
-				return 0, fmt.Errorf("wait for %d: %w", p.Pid, err)
-			}
-			return status, nil
+	for !p.reaped {
+		_, err := unix.Wait4(p.Pid, &p.status, 0, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
 		}
+		if err != nil {
+			return 0, fmt.Errorf("wait for %d: %w", p.Pid, err)
+		}
+		p.reaped = true
 	}
+	return p.status, nil
 }

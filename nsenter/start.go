@@ -44,6 +44,8 @@ type Process struct {
 
 	plan   *plan.Plan
 	socket int
+	reaped bool
+	status unix.WaitStatus // once it is reaped
 }
 
 // Start starts the executor. It is this process's child. The descriptors of

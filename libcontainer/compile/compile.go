@@ -5,16 +5,15 @@
 package compile
 
 import (
-	"errors"
 	"path"
 	"sort"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"berth/cgroups"
 	"berth/libcontainer/facts"
 	"berth/libcontainer/plan"
+	"berth/spec"
 )
 
 // Input is all that a plan follows from.
@@ -41,6 +40,8 @@ type Output struct {
 	Plan plan.Plan
 	// Cloneflags are the CLONE_NEW* bits of the first clone.
 	Cloneflags uint64
+	// Limits are for the cgroup, before the process is in it.
+	Limits Limits
 	// CgroupTasks is how many tasks files of v1 hierarchies go along with the
 	// answer at plan.PointCgroup.
 	CgroupTasks int
@@ -75,6 +76,8 @@ type compiler struct {
 	cgroupDone bool      // the process is in its cgroup and cgroup namespace
 	late       []refresh // mounts that become read-only after all others
 	devBind    bool      // /dev is a bind: its nodes are the user's
+	exec       bool      // the process joins a container that runs
+	program    string    // what to execute where it is not args[0]
 }
 
 // Compile returns the plan for a container's first process. All problems it
@@ -84,6 +87,7 @@ func Compile(in Input) (*Output, error) {
 	c.p = &c.out.Plan
 	c.p.Steps = make([]plan.Step, 0, 96)
 
+	c.compileLimits()
 	c.compileNamespaces()
 	c.compileRootfs()
 	c.compileMounts()
@@ -96,8 +100,8 @@ func Compile(in Input) (*Output, error) {
 	c.compileNames()
 	c.compileMasks()
 	c.compileProcess()
-	if len(c.errs) > 0 {
-		return nil, errors.Join(c.errs...)
+	if err := c.join(); err != nil {
+		return nil, err
 	}
 	return &c.out, nil
 }
@@ -226,11 +230,11 @@ func (c *compiler) compileMasks() {
 		return
 	}
 	for i, p := range l.ReadonlyPaths {
-		c.p.Add(plan.Origin{Field: "linux.readonlyPaths", Index: i}, plan.Readonly{Root: plan.SlotRoot, Path: p})
+		c.p.Add(plan.Origin{Field: "linux.readonlyPaths", Index: i}, plan.Readonly{Root: plan.SlotRoot, Path: absolute(p)})
 	}
 	for i, p := range l.MaskedPaths {
 		c.p.Add(plan.Origin{Field: "linux.maskedPaths", Index: i},
-			plan.Mask{Root: plan.SlotRoot, Path: p, Null: plan.SlotNull, Dir: plan.SlotMaskDir})
+			plan.Mask{Root: plan.SlotRoot, Path: absolute(p), Null: plan.SlotNull, Dir: plan.SlotMaskDir})
 	}
 }
 
@@ -259,38 +263,33 @@ func (c *compiler) compileSysctl() {
 	sort.Strings(keys)
 	for _, k := range keys {
 		origin := plan.At("linux.sysctl." + k)
-		c.needProc(origin)
-		c.p.Add(origin, plan.WriteProc{Proc: plan.SlotProc, Path: "sys/" + sysctlPath(k), Data: sysctl[k]})
-	}
-}
-
-// sysctlPath turns a key into a path as sysctl(8) does: the first separator
-// tells whether dots or slashes separate.
-func sysctlPath(key string) string {
-	i := strings.IndexAny(key, "./")
-	if i >= 0 && key[i] == '/' {
-		return key
-	}
-	swap := func(r rune) rune {
-		switch r {
-		case '.':
-			return '/'
-		case '/':
-			return '.'
+		path, ok := spec.SysctlPath(k)
+		if !ok {
+			c.problem(origin, "is no kernel parameter: name it as sysctl(8) does, such as net.ipv4.ip_forward")
+			continue
 		}
-		return r
+		c.needProc(origin)
+		c.p.Add(origin, plan.WriteProc{Proc: plan.SlotProc, Path: "sys/" + path, Data: sysctl[k]})
 	}
-	return strings.Map(swap, key)
 }
 
-// needProc makes sure that SlotProc holds a procfs of the container's pid
-// namespace, a detached one where the container has none of its own.
+// needProc makes sure that SlotProc holds a procfs that shows this process:
+// one of the container's pid namespace, a detached one where the container has
+// none of its own; for exec, which comes before the namespaces are joined, the
+// host's.
 func (c *compiler) needProc(origin plan.Origin) {
 	if c.procMount {
 		return
 	}
 	c.procMount = true
+	if c.exec {
+		c.p.Add(origin, plan.DirOpen{Path: "/proc", Into: plan.SlotProc})
+		return
+	}
 	c.p.Add(origin, plan.Fsmount{Fstype: "proc", Attr: attrNosuid | attrNodev | attrNoexec, Into: plan.SlotProc})
 }
 
 func quote(s string) string { return `"` + s + `"` }
+
+// absolute takes a relative path from /, as runc and crun do.
+func absolute(p string) string { return path.Clean("/" + p) }

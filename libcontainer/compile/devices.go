@@ -51,7 +51,7 @@ func (c *compiler) compileDevices() {
 
 func named(devices []specs.LinuxDevice, p string) bool {
 	for i := range devices {
-		if path.Clean(devices[i].Path) == p {
+		if absolute(devices[i].Path) == p {
 			return true
 		}
 	}
@@ -59,7 +59,7 @@ func named(devices []specs.LinuxDevice, p string) bool {
 }
 
 func specDevice(d *specs.LinuxDevice, i int) *device {
-	out := &device{path: path.Clean(d.Path), kind: d.Type, major: d.Major, minor: d.Minor, mode: 0o666,
+	out := &device{path: absolute(d.Path), kind: d.Type, major: d.Major, minor: d.Minor, mode: 0o666,
 		origin: plan.Origin{Field: "linux.devices", Index: i, Name: d.Path}}
 	if d.FileMode != nil {
 		out.mode = uint32(*d.FileMode) & 0o7777
@@ -85,10 +85,6 @@ func (c *compiler) mknod(d *device) {
 		kind = sIFIFO
 	default:
 		c.problem(d.origin, "type "+quote(d.kind)+" is none of c, b, u and p")
-		return
-	}
-	if !path.IsAbs(d.path) {
-		c.problem(d.origin, "path "+quote(d.path)+" is not absolute")
 		return
 	}
 	if d.path == "/dev/ptmx" {

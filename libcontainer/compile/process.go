@@ -22,17 +22,16 @@ func (c *compiler) compileProcess() {
 		c.problem(plan.At("process.args"), "is empty: say what to run")
 		return
 	}
-	if p.OOMScoreAdj != nil {
-		origin := plan.At("process.oomScoreAdj")
-		c.needProc(origin)
-		c.p.Add(origin, plan.WriteProc{Proc: plan.SlotProc, Path: "self/oom_score_adj", Data: strconv.Itoa(*p.OOMScoreAdj)})
+	if !c.exec {
+		c.compileOwnProc(p)
 	}
 	if !c.NoNewKeyring {
 		// A kernel without keyrings, or a profile around us that forbids the
 		// call, must not keep a container from starting.
 		c.p.AddTolerant(plan.At("keyring"), plan.Keyring{Name: "_ses." + c.ID}, 0, errEPERM, errENOSYS)
 	}
-	c.p.Add(plan.At("process.cwd"), plan.Chdir{Path: p.Cwd, Create: true, Defer: true})
+	// A folder that exec is told of by mistake must not appear in the image.
+	c.p.Add(plan.At("process.cwd"), plan.Chdir{Path: p.Cwd, Create: !c.exec, Defer: true})
 	if !hasEnv(p.Env, "HOME") {
 		c.out.Home = true
 		c.p.Add(plan.At("process.env"), plan.OpenFile{Root: plan.SlotRoot, Path: "/etc/passwd", Into: plan.SlotPasswd})
@@ -40,8 +39,21 @@ func (c *compiler) compileProcess() {
 	c.compileRlimits(p)
 	c.compileIdentity(p)
 	c.p.Add(plan.At("process.cwd"), plan.Chdir{Path: p.Cwd, Again: true})
-	c.p.Add(plan.At("process.args"), plan.FindExec{Name: p.Args[0], Candidates: candidates(p.Args[0], p.Env)})
+	find := plan.FindExec{Name: p.Args[0], Candidates: candidates(p.Args[0], p.Env)}
+	if c.program != "" {
+		find = plan.FindExec{Name: c.program, Candidates: []string{c.program}}
+	}
+	c.p.Add(plan.At("process.args"), find)
 	c.compileStart(p)
+}
+
+// compileOwnProc writes what is set through the process's files in procfs.
+func (c *compiler) compileOwnProc(p *specs.Process) {
+	if p.OOMScoreAdj != nil {
+		origin := plan.At("process.oomScoreAdj")
+		c.needProc(origin)
+		c.p.Add(origin, plan.WriteProc{Proc: plan.SlotProc, Path: "self/oom_score_adj", Data: strconv.Itoa(*p.OOMScoreAdj)})
+	}
 }
 
 // compileStart ends the plan: created, started, executed.
@@ -91,7 +103,8 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 	if caps == nil {
 		caps = &specs.LinuxCapabilities{}
 	}
-	c.p.Add(plan.At("process.capabilities.bounding"), plan.Bounding{Keep: c.capSet("bounding", caps.Bounding)})
+	bounding := c.capSet("bounding", caps.Bounding)
+	c.p.Add(plan.At("process.capabilities.bounding"), plan.Bounding{Keep: bounding})
 	if p.User.Umask != nil {
 		c.p.Add(plan.At("process.user.umask"), plan.Umask{Mask: *p.User.Umask})
 	} else {
@@ -108,7 +121,7 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 	if earlySeccomp {
 		// Without no_new_privs the filter needs CAP_SYS_ADMIN, so it comes
 		// before the capabilities go.
-		full := uint64(1)<<(c.Host.LastCap+1) - 1
+		full := c.Host.Permitted & (uint64(1)<<(c.Host.LastCap+1) - 1)
 		if p.User.UID != 0 {
 			c.p.Add(plan.At("linux.seccomp"), plan.Capset{Effective: full, Permitted: full})
 		}
@@ -116,12 +129,18 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 		c.p.Add(plan.At("linux.seccomp"), plan.Seccomp{Program: plan.SlotSeccomp})
 		c.out.SeccompAt = plan.PointSeccomp
 	}
-	c.p.Add(plan.At("process.capabilities"), plan.Capset{
-		Effective:   c.capSet("effective", caps.Effective),
-		Permitted:   c.capSet("permitted", caps.Permitted),
-		Inheritable: c.capSet("inheritable", caps.Inheritable),
-	})
-	if ambient := c.capSet("ambient", caps.Ambient); ambient != 0 {
+	c.compileCapabilities(caps, bounding)
+}
+
+// compileCapabilities sets what is left. What capset(2) and PR_CAP_AMBIENT_RAISE
+// would refuse, such as an ambient capability that is not inheritable, is left
+// out: config.md wants a warning there, which spec.Check gives, and no failure.
+func (c *compiler) compileCapabilities(caps *specs.LinuxCapabilities, bounding uint64) {
+	permitted := c.capSet("permitted", caps.Permitted)
+	effective := c.capSet("effective", caps.Effective) & permitted
+	inheritable := c.capSet("inheritable", caps.Inheritable) & bounding
+	c.p.Add(plan.At("process.capabilities"), plan.Capset{Effective: effective, Permitted: permitted, Inheritable: inheritable})
+	if ambient := c.capSet("ambient", caps.Ambient) & permitted & inheritable; ambient != 0 {
 		c.p.Add(plan.At("process.capabilities.ambient"), plan.Ambient{Set: ambient})
 	}
 }

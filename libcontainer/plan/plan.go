@@ -33,6 +33,7 @@ const (
 	SlotReport              // what start reads from
 	SlotSeccomp             // the seccomp program
 	SlotListen              // the seccomp listener
+	SlotPidfd               // the container's first process; pidfd_open(2)
 	SlotCgroup              // the container's cgroup folders and tasks files, up to SlotCgroup+15
 	SlotFree    Slot = 40
 	SlotCount   Slot = 64
@@ -87,7 +88,7 @@ func (k Kind) String() string {
 // String returns the slot's name.
 func (s Slot) String() string {
 	names := [...]string{"none", "root", "proc", "null", "maskdir", "pts", "master", "slave", "mount",
-		"passwd", "fifo", "report", "seccomp", "listen"}
+		"passwd", "fifo", "report", "seccomp", "listen", "pidfd"}
 	switch {
 	case int(s) < len(names):
 		return names[s]

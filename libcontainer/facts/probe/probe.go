@@ -15,6 +15,21 @@ import (
 // Host returns the facts of this host. It makes a handful of system calls and
 // starts nothing.
 func Host() (*facts.Host, error) {
+	h, err := Self()
+	if err != nil {
+		return nil, err
+	}
+	h.Cgroups, err = fs.Probe()
+	if err != nil && !errors.Is(err, cgroups.ErrNoCgroups) {
+		return nil, err
+	}
+	h.Kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
+	return h, nil
+}
+
+// Self returns those facts that another process in a container depends on: the
+// kernel and what berth itself may do.
+func Self() (*facts.Host, error) {
 	kernel, err := kernel()
 	if err != nil {
 		return nil, err
@@ -24,15 +39,7 @@ func Host() (*facts.Host, error) {
 		return nil, err
 	}
 	h := &facts.Host{Kernel: kernel, LastCap: lastCap(), Permitted: permitted}
-	if err := h.CheckKernel(); err != nil {
-		return nil, err
-	}
-	h.Cgroups, err = fs.Probe()
-	if err != nil && !errors.Is(err, cgroups.ErrNoCgroups) {
-		return nil, err
-	}
-	h.Kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
-	return h, nil
+	return h, h.CheckKernel()
 }
 
 func kernel() (facts.Kernel, error) {
