@@ -96,14 +96,19 @@ FUZZTIME ?= 10s
 ##@ Check (no root needed, under a minute)
 
 .PHONY: check
-check: deps-check nsenter/bin/executor check-format check-go check-c check-unit ## all of these
+check: deps-check nsenter/bin/executor check-format check-generated check-go check-c check-unit ## all of these
 
 .PHONY: check-format
 check-format: ## gofmt and clang-format change nothing
 	@unformatted=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')); \
 	[ -z "$$unformatted" ] || { echo "not as gofmt writes it (run gofmt -w):" $$unformatted; exit 1; }
 	@files=$$(git ls-files --cached --others --exclude-standard '*.c' '*.h'); \
+	files=$$(grep -L 'DO NOT EDIT' $$files /dev/null || true); \
 	[ -z "$$files" ] || clang-format --dry-run -Werror $$files
+
+.PHONY: check-generated
+check-generated: ## what make generate writes is what is committed
+	$(GO) run ./libcontainer/plan/gen -dir libcontainer/plan -check
 
 .PHONY: check-go
 check-go: build/staticcheck ## go vet, staticcheck (its version is pinned in scripts/lint)
@@ -122,7 +127,7 @@ check-c: | deps-build ## the executor compiles with each compiler that is here, 
 	done
 
 .PHONY: check-unit
-check-unit: | deps-build ## unit and golden tests, the table of imports, the generated header
+check-unit: | deps-build ## unit and golden tests, the table of imports
 	$(GO) test -tags "$(TAGS)" $(UNIT_PACKAGES)
 
 ##@ More

@@ -27,6 +27,7 @@ func edges() map[string]string {
 		"libcontainer/compile -> spec":               "what it compiles",
 		"libcontainer/compile -> libcontainer/facts": "what that depends on of this host",
 		"libcontainer/compile -> libcontainer/plan":  "what it compiles to",
+		"libcontainer/compile -> cgroups/devices":    "the device list is part of what a plan shows",
 		"libcontainer/compile -> cgroups":            "the cgroup mount and its namespace depend on the layout",
 
 		"libcontainer/facts -> cgroups":                  "the layout is a fact",
