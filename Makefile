@@ -27,9 +27,8 @@ EXECUTOR_CFLAGS_x86_64  := -fcf-protection
 EXECUTOR_CFLAGS_aarch64 := -mbranch-protection=standard
 EXECUTOR_LDFLAGS := -static -s -Wl,--gc-sections,-z,noexecstack,-z,relro,-z,now,--build-id=none
 
-# Packages whose tests need neither root nor the built binary. What is under tests/ drives whole programs,
-# save the table of imports and the counter of results, which are ordinary unit tests.
-UNIT_PACKAGES = $(shell $(GO) list ./... | grep -v '/tests/') ./tests/imports ./tests/tally
+# Packages whose tests need neither root nor the built binary: all but the suites that drive whole programs.
+UNIT_PACKAGES = $(shell $(GO) list ./... | grep -vE '/tests/(integration|conformance|engines|bench|faults)(/|$$)')
 
 # What `make test` runs after the build, the checks and the fuzzing, in this order. A folder under tests/ adds its
 # own by a suite.mk: `TEST_SUITES += test-NAME`, the target itself, and its rows in scripts/deps. The target hands
