@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"berth/cgroups/devices"
 	"berth/libcontainer"
 	"berth/libcontainer/compile"
 	"berth/libcontainer/plan"
@@ -60,7 +61,13 @@ func (a *app) planCommand() *cli.Command {
 // above failed are indented.
 func printPlan(w io.Writer, out *compile.Output) error {
 	var b strings.Builder
+	for _, f := range planCgroup(out) {
+		fmt.Fprintf(&b, "cgroup %s  # %s\n", f.what, f.origin)
+	}
 	fmt.Fprintf(&b, "clone with %s\n", strings.Join(compile.CloneNames(out.Cloneflags), " "))
+	for _, line := range deviceProgram(out) {
+		fmt.Fprintf(&b, "device filter  %s\n", line)
+	}
 	orElse := 0
 	for i := range out.Plan.Steps {
 		s := &out.Plan.Steps[i]
@@ -143,12 +150,19 @@ type planStep struct {
 }
 
 type planDocument struct {
-	Clone []string   `json:"clone"`
-	Steps []planStep `json:"steps"`
+	// Cgroup is what the parent does before the process exists.
+	Cgroup []planWrite `json:"cgroup"`
+	// Devices is the eBPF device filter, an instruction an entry.
+	Devices []string   `json:"devices,omitempty"`
+	Clone   []string   `json:"clone"`
+	Steps   []planStep `json:"steps"`
 }
 
 func planJSON(out *compile.Output) *planDocument {
-	doc := &planDocument{Clone: compile.CloneNames(out.Cloneflags), Steps: make([]planStep, len(out.Plan.Steps))}
+	doc := &planDocument{Cgroup: []planWrite{}, Devices: deviceProgram(out), Clone: compile.CloneNames(out.Cloneflags), Steps: make([]planStep, len(out.Plan.Steps))}
+	for _, f := range planCgroup(out) {
+		doc.Cgroup = append(doc.Cgroup, planWrite{f.what, f.origin})
+	}
 	for i := range out.Plan.Steps {
 		s := &out.Plan.Steps[i]
 		step := planStep{Op: s.Op.Code().String(), Origin: s.Origin.String(), Else: s.Else}
@@ -169,4 +183,38 @@ func planJSON(out *compile.Output) *planDocument {
 		doc.Steps[i] = step
 	}
 	return doc
+}
+
+// planWrite is a step of the parent's in the JSON form.
+type planWrite struct {
+	Step   string `json:"step"`
+	Origin string `json:"origin"`
+}
+
+// hostStep is something that the parent does to the cgroup.
+type hostStep struct{ what, origin string }
+
+// planCgroup lists what is done to the cgroup before the process exists.
+func planCgroup(out *compile.Output) []hostStep {
+	var steps []hostStep
+	if out.Cgroup == nil {
+		return steps
+	}
+	for i := range out.Cgroup.Folders {
+		steps = append(steps, hostStep{"mkdir " + out.Cgroup.Folders[i].Full(), out.Cgroup.Origin})
+	}
+	for i := range out.Limits.Writes {
+		w := &out.Limits.Writes[i]
+		steps = append(steps, hostStep{"write " + strconv.Quote(w.Value) + " to " + w.File, w.Origin})
+	}
+	return steps
+}
+
+// deviceProgram returns the eBPF device filter as text, or nothing on cgroup v1.
+func deviceProgram(out *compile.Output) []string {
+	if out.Limits.Devices == nil {
+		return nil
+	}
+	text := devices.Text(devices.Program(out.Limits.Devices))
+	return strings.Split(strings.TrimSpace(text), "\n")
 }

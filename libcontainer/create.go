@@ -193,10 +193,7 @@ func (m *creation) makeCgroup(place *cgroups.Placement) error {
 	if place == nil {
 		return m.save()
 	}
-	planned := fs.State{Folders: make([]fs.FolderState, len(place.Folders))}
-	for i := range place.Folders {
-		planned.Folders[i].Folder = place.Folders[i]
-	}
+	planned := fs.Plan(place)
 	m.Cgroup = &planned
 	if err := m.save(); err != nil {
 		return err

@@ -40,6 +40,8 @@ type Output struct {
 	Plan plan.Plan
 	// Cloneflags are the CLONE_NEW* bits of the first clone.
 	Cloneflags uint64
+	// Cgroup is where the container's cgroup is made; nil for none.
+	Cgroup *cgroups.Placement
 	// Limits are for the cgroup, before the process is in it.
 	Limits Limits
 	// CgroupTasks is how many tasks files of v1 hierarchies go along with the
@@ -84,6 +86,7 @@ type compiler struct {
 // finds are joined in the error; each names its place in config.json.
 func Compile(in Input) (*Output, error) {
 	c := &compiler{Input: in, nextSlot: plan.SlotFree}
+	c.out.Cgroup = in.Cgroup
 	c.p = &c.out.Plan
 	c.p.Steps = make([]plan.Step, 0, 96)
 
