@@ -10,6 +10,7 @@ func edges() map[string]string {
 		"cli -> spec":                 "the command spec writes the default config, create and run read one",
 		"cli -> libcontainer/compile": "the command plan shows what create would do",
 		"cli -> libcontainer/plan":    "the command plan prints operations",
+		"cli -> cgroups/devices":      "the command plan prints the device filter",
 		"cli -> seccomp":              "--version names libseccomp's version",
 
 		"libcontainer -> spec":                     "create reads the bundle's config",
