@@ -89,13 +89,18 @@ func newHandler(w io.Writer, format string, level slog.Level) slog.Handler {
 	return slog.NewTextHandler(w, opt)
 }
 
-// write logs a message that is not berth's failure.
+// write logs a message that is not berth's failure: to the log file, or to
+// standard error where there is none. An engine's container shares its standard
+// error with berth, and messages are no output of the container's.
 func (l *logger) write(level, msg string) {
 	parsed, _ := parseLevel(level)
 	if parsed < l.level {
 		return
 	}
-	fmt.Fprintf(os.Stderr, "berth: %s: %s\n", level, msg)
+	if l.handler == nil {
+		fmt.Fprintf(os.Stderr, "berth: %s: %s\n", level, msg)
+		return
+	}
 	l.toFile(parsed, msg)
 }
 
