@@ -3,11 +3,8 @@
 package seccomp
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,19 +12,6 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
-
-func workload(t testing.TB, name string) *specs.LinuxSeccomp {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "tests", "workloads", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var config specs.Spec
-	if err := json.Unmarshal(data, &config); err != nil {
-		t.Fatal(err)
-	}
-	return config.Linux.Seccomp
-}
 
 func pointer[T any](v T) *T { return &v }
 

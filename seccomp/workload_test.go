@@ -1,0 +1,24 @@
+package seccomp
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// workload gives the profile of a config.json that an engine wrote.
+func workload(t testing.TB, name string) *specs.LinuxSeccomp {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "tests", "workloads", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config specs.Spec
+	if err := json.Unmarshal(data, &config); err != nil {
+		t.Fatal(err)
+	}
+	return config.Linux.Seccomp
+}
