@@ -274,3 +274,23 @@ func TestOOMScoreAdj(t *testing.T) {
 		want(t, "oom_score_adj", c.run().ok(t).stdout, wanted)
 	}
 }
+
+// Any 1.x of the runtime-spec is accepted: minor versions are compatible.
+func TestSpecVersions(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{"1.0.0", "1.0.0-rc5", "1.0.2-dev", "1.1.0+build.7", "1.3.0", "1.99.99"} {
+		c := newContainer(t, withScript("echo ran"), func(s *specs.Spec) { s.Version = version })
+		want(t, "output of version "+version, c.run().ok(t).stdout, "ran\n")
+	}
+}
+
+// Members that the runtime-spec does not know are passed over (config.md, Extensibility).
+func TestUnknownMembers(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, withScript("echo ran"))
+	inConfig(`{`, `{"x-unknown": {"deep": [1, 2, {"a": null}]}, `)(c)
+	inConfig(`"user": {`, `"user": {"x-name": "nobody", `)(c)
+	r := c.run().ok(t)
+	want(t, "output", r.stdout, "ran\n")
+	want(t, "stderr", r.stderr, "")
+}

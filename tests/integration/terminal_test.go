@@ -105,8 +105,13 @@ func (term *terminal) start(args ...string) *running {
 	term.t.Helper()
 	return call{
 		stdin: term.slave, stdout: term.slave,
-		attr: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0},
+		attr: controllingTerminal(),
 	}.start(term.t, args...)
+}
+
+// controllingTerminal makes standard input the controlling terminal of a new session.
+func controllingTerminal() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
 }
 
 func withTerminal() option {

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"debug/elf"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -89,6 +90,38 @@ func TestCreatedDescriptors(t *testing.T) {
 		}
 	}
 	want(t, "descriptors are there to be looked at", len(entries) > 3, true)
+}
+
+// The executor is a small static program without symbols.
+func TestExecutorIsSmallAndStatic(t *testing.T) {
+	t.Parallel()
+	berthOnly(t, "the executor")
+	c := newContainer(t)
+	c.create().ok(t)
+	exe := fmt.Sprintf("/proc/%d/exe", c.state().Pid)
+	info, err := os.Stat(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() >= 100_000 {
+		t.Errorf("the executor has %d bytes, want less than 100,000", info.Size())
+	}
+	program, err := elf.Open(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	for _, p := range program.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("the executor has a program header %v: it is not static", p.Type)
+		}
+		if p.Type == elf.PT_GNU_STACK && p.Flags&elf.PF_X != 0 {
+			t.Error("the executor's stack is executable")
+		}
+	}
+	if program.Section(".symtab") != nil {
+		t.Error("the executor has symbols: it is not stripped")
+	}
 }
 
 // What waits between create and start takes less than 1 MB of memory.
