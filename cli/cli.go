@@ -118,13 +118,14 @@ func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, erro
 	if err := a.log.open(c.String("log"), c.String("log-format"), logLevel(c)); err != nil {
 		return ctx, err
 	}
-	switch m := c.String("cgroup-manager"); {
-	case c.Bool("systemd-cgroup"), m == "systemd":
-		return ctx, errors.New("--systemd-cgroup is not supported by this version of berth yet: leave it out, and use an absolute linux.cgroupsPath")
-	case m == "disabled":
-		return ctx, errors.New("--cgroup-manager disabled is not supported by this version of berth yet: leave it out")
-	case m != "cgroupfs":
-		return ctx, fmt.Errorf("--cgroup-manager %q: use cgroupfs, systemd or disabled", m)
+	manager := libcontainer.CgroupManager(c.String("cgroup-manager"))
+	switch manager {
+	case libcontainer.Cgroupfs, libcontainer.Systemd, libcontainer.NoCgroup:
+	default:
+		return ctx, fmt.Errorf("--cgroup-manager %q: use cgroupfs, systemd or disabled", manager)
+	}
+	if c.Bool("systemd-cgroup") {
+		manager = libcontainer.Systemd
 	}
 	switch r := c.String("rootless"); r {
 	case "true", "false", "auto":
@@ -135,7 +136,8 @@ func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, erro
 	if err != nil {
 		return ctx, err
 	}
-	a.runtime = &libcontainer.Runtime{Root: root, Version: version, Log: a.log.write}
+	a.runtime = &libcontainer.Runtime{Root: root, Version: version, Log: a.log.write,
+		CgroupManager: manager, UserSystemd: os.Geteuid() != 0}
 	return ctx, nil
 }
 

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/cgroups"
-	"berth/cgroups/devices/bpf"
 	"berth/cgroups/fs"
+	"berth/cgroups/systemd"
 	"berth/libcontainer/compile"
 	"berth/libcontainer/facts/probe"
 	"berth/libcontainer/plan"
@@ -50,7 +50,11 @@ type creation struct {
 	*Container
 	opt     *CreateOptions
 	compile *compile.Output
+	place   *cgroups.Placement
 	cgroup  *fs.Manager
+	unit    *systemd.Unit
+	systemd *systemd.Conn
+	scoped  bool // the scope has been started
 	join    *fs.Join
 	process *nsenter.Process
 	fds     []int // to be closed at the end
@@ -64,7 +68,12 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	if err := checkID(opt.ID); err != nil {
 		return nil, err
 	}
-	out, place, err := r.compile(opt)
+	m := &creation{opt: opt}
+	defer m.close()
+	if err := r.connect(m); err != nil {
+		return nil, err
+	}
+	out, err := r.compile(m)
 	if err != nil {
 		return nil, err
 	}
@@ -77,55 +86,56 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 		return nil, err
 	}
 	defer c.release()
-	m := &creation{Container: c, opt: opt, compile: out}
-	defer m.close()
-	if err := m.make(place); err != nil {
+	m.Container = c
+	if err := m.make(); err != nil {
 		return nil, errors.Join(err, m.undo())
 	}
 	return c, nil
 }
 
+// connect opens what Create needs besides the kernel; nothing is changed.
+func (r *Runtime) connect(m *creation) (err error) {
+	if r.CgroupManager == Systemd {
+		m.systemd, err = r.connectSystemd()
+	}
+	return err
+}
+
 // compile turns the bundle into a plan; nothing on the host is changed.
-func (r *Runtime) compile(opt *CreateOptions) (*compile.Output, *cgroups.Placement, error) {
+func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 	host, err := probe.Host()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	b := opt.Bundle
+	opt, b := m.opt, m.opt.Bundle
 	in := compile.Input{Spec: b.Spec, ID: opt.ID, Bundle: b.Path, Host: host,
 		NoPivot: opt.NoPivot, NoNewKeyring: opt.NoNewKeyring, Wait: opt.Wait}
-	var place *cgroups.Placement
-	if host.Cgroups != nil {
-		place, err = cgroups.Place(host.Cgroups, cgroupsPath(b.Spec), opt.ID)
-		if err != nil {
-			return nil, nil, err
-		}
-		in.Cgroup = place
+	controlGroup := "/"
+	if m.systemd != nil {
+		controlGroup = m.systemd.ControlGroup()
 	}
+	m.place, m.unit, err = r.place(b.Spec, opt.ID, host, controlGroup)
+	if err != nil {
+		return nil, err
+	}
+	in.Cgroup, in.Systemd = m.place, m.unit != nil
 	if l := b.Spec.Linux; l != nil && (l.RootfsPropagation == "shared" || l.RootfsPropagation == "rshared") {
 		host.RootfsMount, err = probe.MountPoint(compile.Rootfs(b.Spec, b.Path))
 		if err != nil {
-			return nil, nil, fmt.Errorf("root.path: %w", err)
+			return nil, fmt.Errorf("root.path: %w", err)
 		}
 	}
 	out, err := compile.Compile(in)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return out, place, nil
+	m.compile = out
+	return out, nil
 }
 
 // Plan returns what Create would do, without doing any of it.
 func (r *Runtime) Plan(opt *CreateOptions) (*compile.Output, error) {
-	out, _, err := r.compile(opt)
-	return out, err
-}
-
-func cgroupsPath(s *specs.Spec) string {
-	if s.Linux == nil {
-		return ""
-	}
-	return s.Linux.CgroupsPath
+	return r.compile(&creation{opt: opt})
 }
 
 // reserve makes the container's folder, which is what makes the id taken, and
@@ -172,9 +182,14 @@ func owner() string {
 
 // make goes through the steps that leave something on the host. The state is
 // written before each, so that delete finds what a killed create left.
-func (m *creation) make(place *cgroups.Placement) error {
-	if err := m.makeCgroup(place); err != nil {
+func (m *creation) make() error {
+	if err := m.planCgroup(); err != nil {
 		return err
+	}
+	if m.unit == nil {
+		if err := m.makeCgroup(0); err != nil {
+			return err
+		}
 	}
 	if err := os.WriteFile(filepath.Join(m.dir, configFile), m.opt.Bundle.Config, 0o600); err != nil {
 		return fmt.Errorf("keep config.json: %w", err)
@@ -186,38 +201,12 @@ func (m *creation) make(place *cgroups.Placement) error {
 	if err := m.start(slots); err != nil {
 		return err
 	}
+	if m.unit != nil {
+		if err := m.makeScope(); err != nil {
+			return err
+		}
+	}
 	return m.meet()
-}
-
-func (m *creation) makeCgroup(place *cgroups.Placement) error {
-	if place == nil {
-		return m.save()
-	}
-	planned := fs.Plan(place)
-	m.Cgroup = &planned
-	if err := m.save(); err != nil {
-		return err
-	}
-	limits := &m.compile.Limits
-	cgroup, err := fs.Create(place, fs.CreateOptions{Controllers: cgroups.Needed(limits.Writes)})
-	if err != nil {
-		m.Cgroup = nil // it is refused or undone: not ours to remove
-		return err
-	}
-	m.cgroup = cgroup
-	state := cgroup.State()
-	m.Cgroup = &state
-	if err := cgroup.Apply(limits.Writes); err != nil {
-		return err
-	}
-	m.join, err = cgroup.JoinFiles()
-	if err != nil || limits.Devices == nil {
-		return err
-	}
-	if err := bpf.Apply(m.join.Unified, limits.Devices); err != nil {
-		return fmt.Errorf("linux.resources.devices: %w", err)
-	}
-	return nil
 }
 
 // slots opens what the plan finds in slots from the start.
@@ -289,6 +278,10 @@ func (m *creation) close() {
 	if m.join != nil {
 		m.join.Close()
 	}
+	if m.systemd != nil {
+		// Nothing is written to it any more that an error could be about.
+		_ = m.systemd.Close()
+	}
 	if m.cgroup != nil {
 		m.cgroup.Close()
 	}
@@ -302,6 +295,9 @@ func (m *creation) undo() error {
 	var errs []error
 	if m.process != nil {
 		errs = append(errs, m.process.Kill())
+	}
+	if m.scoped {
+		errs = append(errs, m.systemd.Stop(*m.unit))
 	}
 	if m.cgroup != nil {
 		errs = append(errs, m.cgroup.Remove())

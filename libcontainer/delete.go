@@ -94,6 +94,9 @@ func (c *Container) awaitDeath(pidfd int) error {
 
 // destroy takes away what is left of a container whose processes are gone.
 func (c *Container) destroy() error {
+	if err := c.stopScope(); err != nil {
+		return err
+	}
 	if c.Cgroup != nil {
 		m := fs.Load(*c.Cgroup)
 		defer m.Close()
@@ -132,9 +135,9 @@ func (c *Container) poststop(s *specs.Spec) {
 		return
 	}
 	for i := range s.Hooks.Poststop {
-		err := runHooks("hooks.poststop", s.Hooks.Poststop[i:i+1], c.OCIState(specs.StateStopped))
+		err := k.runOne(&s.Hooks.Poststop[i], input)
 		if err != nil {
-			c.runtime.Log("warning", err.Error())
+			c.runtime.Log("warning", fmt.Sprintf("hooks.poststop[%d] (%s): %v", i, s.Hooks.Poststop[i].Path, err))
 		}
 	}
 }

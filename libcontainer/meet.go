@@ -38,7 +38,7 @@ import (
 // waits for start.
 func (m *creation) meet() error {
 	p := m.process
-	if m.compile.CgroupTasks > 0 {
+	if m.compile.AtCgroup {
 		fds := make([]int, len(m.join.Tasks))
 		for i := range m.join.Tasks {
 			fds[i] = m.join.Tasks[i].FD

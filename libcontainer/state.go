@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/cgroups/fs"
+	"berth/cgroups/systemd"
 )
 
 // Files in a container's folder.
@@ -29,6 +30,10 @@ type Runtime struct {
 	Root string
 	// Version is berth's own, kept in the state for later ones to read.
 	Version string
+	// CgroupManager says who makes containers' cgroups; empty is Cgroupfs.
+	CgroupManager CgroupManager
+	// UserSystemd asks the caller's own systemd manager, not process 1.
+	UserSystemd bool
 	// Log takes warnings; never what is returned as an error.
 	Log func(level, msg string)
 }
@@ -45,6 +50,7 @@ type State struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Owner       string            `json:"owner"`
 	Cgroup      *fs.State         `json:"cgroup,omitempty"`
+	Unit        *systemd.Unit     `json:"unit,omitempty"` // the scope, with --systemd-cgroup
 	// NoNewKeyring says that the container has the caller's session keyring.
 	NoNewKeyring bool   `json:"noNewKeyring,omitempty"`
 	Berth        string `json:"berth"` // version that wrote this

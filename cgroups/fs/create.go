@@ -19,6 +19,9 @@ type CreateOptions struct {
 	// folders, as a rootless container without limits does. A limit that
 	// then has no folder fails in Apply.
 	SkipDenied bool
+	// Resident is a process of the container's that may be in the folders
+	// already, as systemd puts it there; 0 for none.
+	Resident int
 }
 
 // Create makes the container's folders, and the folders above them that are
@@ -36,7 +39,7 @@ func Create(p *cgroups.Placement, opt CreateOptions) (*Manager, error) {
 	m := &Manager{folders: make([]folder, 0, len(p.Folders))}
 	for i := range p.Folders {
 		f := folder{Folder: p.Folders[i], fd: -1}
-		err := f.create(p.Available, opt.Controllers)
+		err := f.create(p.Available, opt.Controllers, opt.Resident)
 		if err != nil {
 			f.undo()
 			if opt.SkipDenied && denied(err) {
@@ -82,7 +85,7 @@ func above(path string) string {
 	return path[:strings.LastIndexByte(path, '/')]
 }
 
-func (f *folder) create(available, needed []string) error {
+func (f *folder) create(available, needed []string, resident int) error {
 	if err := checkSub(f.Path); err != nil {
 		return fmt.Errorf("create cgroup %s: %w", f.Full(), err)
 	}
@@ -107,7 +110,7 @@ func (f *folder) create(available, needed []string) error {
 			return err
 		}
 	}
-	return f.checkFit()
+	return f.checkFit(resident)
 }
 
 func (f *folder) has(controller string) bool {
@@ -196,7 +199,7 @@ func mkdirHint(err error) string {
 
 // checkFit refuses a cgroup in which a container would freeze, share limits
 // with foreign processes, or not be let in at all.
-func (f *folder) checkFit() error {
+func (f *folder) checkFit(resident int) error {
 	var buf [256]byte
 	switch {
 	case f.Unified:
@@ -208,7 +211,9 @@ func (f *folder) checkFit() error {
 			return fmt.Errorf("cgroup %s is frozen, a container would never start in it: write 0 to its cgroup.freeze, or that of a cgroup above, or choose another path", f.Full())
 		}
 		if cgroups.Flag(events, "populated") {
-			return f.foreign()
+			if err := f.foreign(resident); err != nil {
+				return err
+			}
 		}
 		return f.checkType(buf[:])
 	case f.has("freezer"):
@@ -223,14 +228,7 @@ func (f *folder) checkFit() error {
 	if f.leaf {
 		return nil
 	}
-	pids, err := f.pids(true, nil)
-	if err != nil {
-		return err
-	}
-	if len(pids) > 0 {
-		return f.foreign()
-	}
-	return nil
+	return f.foreign(resident)
 }
 
 func (f *folder) checkType(buf []byte) error {
@@ -246,10 +244,13 @@ func (f *folder) checkType(buf []byte) error {
 	}
 }
 
-func (f *folder) foreign() error {
+func (f *folder) foreign(resident int) error {
 	pids, err := f.pids(true, nil)
 	if err != nil {
 		return err
+	}
+	if len(pids) == 0 || len(pids) == 1 && pids[0] == resident {
+		return nil
 	}
 	return fmt.Errorf("cgroup %s exists and has %s in it: a container needs one of its own; choose another path, or end what runs there", f.Full(), countPids(pids))
 }

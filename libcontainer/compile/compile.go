@@ -25,6 +25,9 @@ type Input struct {
 	Host   *facts.Host
 	// Cgroup is where the container's cgroup is, or nil for none.
 	Cgroup *cgroups.Placement
+	// Systemd says that systemd puts the process into its cgroup: the process
+	// waits for that.
+	Systemd bool
 
 	// NoPivot uses MS_MOVE and chroot(2) in place of pivot_root(2).
 	NoPivot bool
@@ -44,8 +47,10 @@ type Output struct {
 	Cgroup *cgroups.Placement
 	// Limits are for the cgroup, before the process is in it.
 	Limits Limits
+	// AtCgroup says that the plan stops at plan.PointCgroup.
+	AtCgroup bool
 	// CgroupTasks is how many tasks files of v1 hierarchies go along with the
-	// answer at plan.PointCgroup.
+	// answer there.
 	CgroupTasks int
 	// IntoCgroup says that the process starts in its cgroup v2 folder.
 	IntoCgroup bool
@@ -79,7 +84,7 @@ type compiler struct {
 	late       []refresh // mounts that become read-only after all others
 	devBind    bool      // /dev is a bind: its nodes are the user's
 	exec       bool      // the process joins a container that runs
-	program    string    // what to execute where it is not args[0]
+	program    string    // a hook's path, in place of args[0]; "" for a process
 }
 
 // Compile returns the plan for a container's first process. All problems it

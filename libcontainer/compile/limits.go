@@ -24,7 +24,7 @@ type Limits struct {
 func (c *compiler) compileLimits() {
 	if c.Cgroup == nil {
 		if c.linux().Resources != nil {
-			c.warn("linux.resources: the host has no cgroup mounted; no limit is set")
+			c.warn("linux.resources: the container has no cgroup of its own here; no limit is set")
 		}
 		return
 	}

@@ -101,12 +101,13 @@ func (c *compiler) joinCgroup() {
 		origin := plan.At(c.Cgroup.Origin)
 		for i := range c.Cgroup.Folders {
 			if c.Cgroup.Folders[i].Unified {
-				c.out.IntoCgroup = true
+				c.out.IntoCgroup = !c.Systemd
 			} else {
 				c.out.CgroupTasks++
 			}
 		}
-		if n := c.out.CgroupTasks; n > 0 {
+		if n := c.out.CgroupTasks; n > 0 || c.Systemd {
+			c.out.AtCgroup = true
 			c.p.Add(origin, plan.Sync{Point: plan.PointCgroup, Into: plan.SlotCgroup, Fds: uint32(n)})
 			for i := range n {
 				c.p.Add(origin, plan.WriteSlot{To: plan.SlotCgroup + plan.Slot(i), Data: "0"})

@@ -1,0 +1,144 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/cgroups"
+	"berth/cgroups/devices"
+	"berth/cgroups/devices/bpf"
+	"berth/cgroups/fs"
+	"berth/cgroups/systemd"
+	"berth/libcontainer/facts"
+)
+
+// CgroupManager says who makes containers' cgroups.
+type CgroupManager string
+
+// The cgroup managers.
+const (
+	Cgroupfs CgroupManager = "cgroupfs" // berth itself
+	Systemd  CgroupManager = "systemd"  // systemd, in a transient scope
+	NoCgroup CgroupManager = "disabled" // nobody: the container stays in berth's own
+)
+
+// place decides where a container's cgroup is, and in which unit of systemd's.
+// Nothing is connected to or made.
+func (r *Runtime) place(s *specs.Spec, id string, host *facts.Host, controlGroup string) (*cgroups.Placement, *systemd.Unit, error) {
+	if host.Cgroups == nil || r.CgroupManager == NoCgroup {
+		return nil, nil, nil
+	}
+	if r.CgroupManager != Systemd {
+		p, err := cgroups.Place(host.Cgroups, cgroupsPath(s), id)
+		return p, nil, err
+	}
+	unit, err := systemd.ParsePath(cgroupsPath(s), id, s.Annotations, r.UserSystemd)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := cgroups.Place(host.Cgroups, unit.CgroupPath(controlGroup), id)
+	return p, &unit, err
+}
+
+// connectSystemd connects to the manager that is to make the scope.
+func (r *Runtime) connectSystemd() (*systemd.Conn, error) {
+	conn, err := systemd.Connect(systemd.Options{User: r.UserSystemd})
+	if err != nil {
+		return nil, fmt.Errorf("--systemd-cgroup: %w", err)
+	}
+	return conn, nil
+}
+
+func cgroupsPath(s *specs.Spec) string {
+	if s.Linux == nil {
+		return ""
+	}
+	return s.Linux.CgroupsPath
+}
+
+// planCgroup writes down where the cgroup will be before it is made, so that
+// delete finds what a killed create left.
+func (m *creation) planCgroup() error {
+	if m.place != nil {
+		planned := fs.Plan(m.place)
+		m.Cgroup, m.Unit = &planned, m.unit
+	}
+	return m.save()
+}
+
+// makeCgroup makes the container's cgroup and sets its limits. resident is a
+// process of the container's that is in it already, or 0.
+func (m *creation) makeCgroup(resident int) error {
+	if m.place == nil {
+		return nil
+	}
+	limits := &m.compile.Limits
+	cgroup, err := fs.Create(m.place, fs.CreateOptions{Controllers: cgroups.Needed(limits.Writes), Resident: resident})
+	if err != nil {
+		m.Cgroup = nil // it is refused or undone: not ours to remove
+		return err
+	}
+	m.cgroup = cgroup
+	state := cgroup.State()
+	m.Cgroup = &state
+	if err := cgroup.Apply(limits.Writes); err != nil {
+		return err
+	}
+	m.join, err = cgroup.JoinFiles()
+	if err != nil || limits.Devices == nil {
+		return err
+	}
+	if err := bpf.Apply(m.join.Unified, limits.Devices); err != nil {
+		return fmt.Errorf("linux.resources.devices: %w", err)
+	}
+	return nil
+}
+
+// makeScope has systemd put the process, which waits at plan.PointCgroup, into
+// a scope; what systemd has no property for is set there afterwards.
+func (m *creation) makeScope() error {
+	scope := &systemd.Scope{
+		Unit:        *m.unit,
+		ID:          m.ID,
+		Pid:         m.process.Pid,
+		Writes:      m.compile.Limits.Writes,
+		Annotations: m.Annotations,
+	}
+	if !m.unit.User {
+		filter, err := devices.New(deviceRules(m.opt.Bundle.Spec))
+		if err != nil {
+			return err
+		}
+		scope.Devices = filter
+	}
+	properties, err := systemd.Properties(scope)
+	if err != nil {
+		return err
+	}
+	if err := m.systemd.Start(*m.unit, properties); err != nil {
+		return err
+	}
+	m.scoped = true
+	return m.makeCgroup(m.process.Pid)
+}
+
+func deviceRules(s *specs.Spec) []specs.LinuxDeviceCgroup {
+	if s.Linux == nil || s.Linux.Resources == nil {
+		return nil
+	}
+	return s.Linux.Resources.Devices
+}
+
+// stopScope ends a container's scope, if it has one.
+func (c *Container) stopScope() error {
+	if c.Unit == nil {
+		return nil
+	}
+	conn, err := systemd.Connect(systemd.Options{User: c.Unit.User})
+	if err != nil {
+		return fmt.Errorf("remove the scope of container %q: %w", c.ID, err)
+	}
+	return errors.Join(conn.Stop(*c.Unit), conn.Close())
+}
