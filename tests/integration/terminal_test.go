@@ -190,6 +190,7 @@ func TestTerminalOutputIsWhole(t *testing.T) {
 	c := newContainer(t, withTerminal(), withScript("seq 1 20000; echo end"))
 	term := newTerminal(t, 24, 80)
 	term.start(c.args(c.command("run", nil)...)...).wait(t).ok(t)
+	term.waitShown("end\n")
 	lines := strings.Split(strings.TrimSpace(term.shown()), "\n")
 	want(t, "lines", len(lines), 20001)
 	want(t, "last line", lines[len(lines)-1], "end")
@@ -202,6 +203,7 @@ func TestTerminalOfUser(t *testing.T) {
 		withProcess(func(p *specs.Process) { p.User = specs.User{UID: 1000, GID: 1000} }))
 	term := newTerminal(t, 24, 80)
 	term.start(c.args(c.command("run", nil)...)...).wait(t).ok(t)
+	term.waitShown("opened\n") // which may take a moment to come through
 	want(t, "owner", term.shown(), "1000\nopened\n")
 }
 
