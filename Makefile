@@ -2,6 +2,7 @@
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := bin/berth
 
