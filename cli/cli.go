@@ -80,8 +80,8 @@ func (a *app) command() *cli.Command {
 			&cli.StringFlag{Name: "log-level", Usage: "least `LEVEL` to log: debug, info, warning or error"},
 			&cli.StringFlag{Name: "root", Usage: "keep containers' state in `DIR` (default /run/berth, for others than root $XDG_RUNTIME_DIR/berth)"},
 			&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups"},
-			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "who makes the cgroups: cgroupfs, systemd or disabled"},
-			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "whether berth is without root's powers: true, false or auto"},
+			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "`WHO` makes the cgroups: cgroupfs, systemd or disabled"},
+			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "`WHETHER` berth is without root's powers: true, false or auto"},
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},
 		},
 		Before:   a.before,
@@ -98,7 +98,7 @@ func (a *app) command() *cli.Command {
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		a.createCommand(), a.runCommand(), a.startCommand(), a.stateCommand(), a.killCommand(), a.deleteCommand(),
-		a.execCommand(), a.listCommand(), a.specCommand(), a.planCommand(), a.versionCommand(),
+		a.execCommand(), a.pauseCommand(), a.resumeCommand(), a.listCommand(), a.specCommand(), a.planCommand(), a.versionCommand(),
 	}
 }
 
@@ -132,13 +132,23 @@ func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, erro
 	default:
 		return ctx, fmt.Errorf("--rootless %q: use true, false or auto", r)
 	}
+	// Commands that keep no state work without a place for it.
 	root, err := stateRoot(c.String("root"))
-	if err != nil {
+	if name := c.Args().First(); err != nil && !stateless(name) {
 		return ctx, err
 	}
 	a.runtime = &libcontainer.Runtime{Root: root, Version: version, Log: a.log.write,
 		CgroupManager: manager, UserSystemd: os.Geteuid() != 0}
 	return ctx, nil
+}
+
+// stateless says whether a command needs no state root.
+func stateless(command string) bool {
+	switch command {
+	case "", "plan", "spec", "version", "help", "h", "features", "validate", "completion":
+		return true
+	}
+	return false
 }
 
 // stateRoot returns the absolute path of the state root.

@@ -55,11 +55,14 @@ type creation struct {
 	unit    *systemd.Unit
 	systemd *systemd.Conn
 	scoped  bool // the scope has been started
+	planned bool // nothing but the plan is wanted, as root would get it
 	join    *fs.Join
 	process *nsenter.Process
 	fds     []int // to be closed at the end
 	// seccompSent says that the answer at plan.PointSeccomp went ahead.
 	seccompSent bool
+	// hooked says that hooks have run: those of poststop come after a failure.
+	hooked bool
 }
 
 // Create makes a container from a bundle: state runtime.md calls created, or
@@ -88,7 +91,11 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	defer c.release()
 	m.Container = c
 	if err := m.make(); err != nil {
-		return nil, errors.Join(err, m.undo())
+		err = errors.Join(err, m.undo())
+		if m.hooked {
+			c.poststop(opt.Bundle.Spec)
+		}
+		return nil, err
 	}
 	return c, nil
 }
@@ -106,6 +113,11 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 	host, err := probe.Host()
 	if err != nil {
 		return nil, err
+	}
+	if m.planned {
+		host.Permitted = ^uint64(0)
+	} else if host.Permitted&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return nil, errors.New("this container needs the powers of root (CAP_SYS_ADMIN), which user namespaces would replace: this version of berth does not support those yet: run it as root")
 	}
 	opt, b := m.opt, m.opt.Bundle
 	in := compile.Input{Spec: b.Spec, ID: opt.ID, Bundle: b.Path, Host: host,
@@ -135,7 +147,7 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 
 // Plan returns what Create would do, without doing any of it.
 func (r *Runtime) Plan(opt *CreateOptions) (*compile.Output, error) {
-	return r.compile(&creation{opt: opt})
+	return r.compile(&creation{opt: opt, planned: true})
 }
 
 // reserve makes the container's folder, which is what makes the id taken, and

@@ -81,6 +81,7 @@ type compiler struct {
 	namespaces map[specs.LinuxNamespaceType]*specs.LinuxNamespace
 	procMount  bool      // SlotProc holds a procfs
 	cgroupDone bool      // the process is in its cgroup and cgroup namespace
+	refused    []string  // capabilities that cannot be granted
 	late       []refresh // mounts that become read-only after all others
 	devBind    bool      // /dev is a bind: its nodes are the user's
 	exec       bool      // the process joins a container that runs

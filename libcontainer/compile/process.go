@@ -2,6 +2,7 @@ package compile
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,6 +11,9 @@ import (
 	"berth/libcontainer/plan"
 	"berth/spec"
 )
+
+// defaultUmask is the file mode creation mask where the config sets none.
+const defaultUmask = 0o022
 
 // compileProcess makes the executor the process that the config describes.
 func (c *compiler) compileProcess() {
@@ -32,7 +36,7 @@ func (c *compiler) compileProcess() {
 	}
 	// A folder that exec is told of by mistake must not appear in the image.
 	c.p.Add(plan.At("process.cwd"), plan.Chdir{Path: p.Cwd, Create: !c.exec, Defer: true})
-	if !hasEnv(p.Env, "HOME") {
+	if c.program == "" && !hasEnv(p.Env, "HOME") {
 		c.out.Home = true
 		c.p.Add(plan.At("process.env"), plan.OpenFile{Root: plan.SlotRoot, Path: "/etc/passwd", Into: plan.SlotPasswd})
 	}
@@ -105,11 +109,11 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 	}
 	bounding := c.capSet("bounding", caps.Bounding)
 	c.p.Add(plan.At("process.capabilities.bounding"), plan.Bounding{Keep: bounding})
+	umask := uint32(defaultUmask)
 	if p.User.Umask != nil {
-		c.p.Add(plan.At("process.user.umask"), plan.Umask{Mask: *p.User.Umask})
-	} else {
-		c.p.Add(plan.At("process.user.umask"), plan.Umask{Mask: 0o022})
+		umask = *p.User.Umask
 	}
+	c.p.Add(plan.At("process.user.umask"), plan.Umask{Mask: umask})
 	gids := make([]byte, 0, 4*len(p.User.AdditionalGids))
 	for _, g := range p.User.AdditionalGids {
 		gids = binary.NativeEndian.AppendUint32(gids, g)
@@ -139,8 +143,13 @@ func (c *compiler) compileCapabilities(caps *specs.LinuxCapabilities, bounding u
 	permitted := c.capSet("permitted", caps.Permitted)
 	effective := c.capSet("effective", caps.Effective) & permitted
 	inheritable := c.capSet("inheritable", caps.Inheritable) & bounding
+	ambient := c.capSet("ambient", caps.Ambient) & permitted & inheritable
+	if len(c.refused) > 0 {
+		c.warn("process.capabilities: left out, since berth itself does not have them to give: " + strings.Join(c.refused, " "))
+		c.refused = nil
+	}
 	c.p.Add(plan.At("process.capabilities"), plan.Capset{Effective: effective, Permitted: permitted, Inheritable: inheritable})
-	if ambient := c.capSet("ambient", caps.Ambient) & permitted & inheritable; ambient != 0 {
+	if ambient != 0 {
 		c.p.Add(plan.At("process.capabilities.ambient"), plan.Ambient{Set: ambient})
 	}
 }
@@ -154,10 +163,12 @@ func (c *compiler) capSet(set string, names []string) uint64 {
 		switch {
 		case !ok:
 			c.warn("process.capabilities." + set + ": unknown capability " + quote(name) + " is left out")
-		case c.Host.Permitted&(1<<n) == 0 && n <= c.Host.LastCap:
-			c.warn("process.capabilities." + set + ": " + name + " cannot be granted, berth itself does not have it; it is left out")
 		case n > c.Host.LastCap:
 			c.warn("process.capabilities." + set + ": this kernel has no " + name + "; it is left out")
+		case c.Host.Permitted&(1<<n) == 0:
+			if !slices.Contains(c.refused, name) {
+				c.refused = append(c.refused, name)
+			}
 		default:
 			bits |= 1 << n
 		}
