@@ -213,7 +213,7 @@ func (c *compiler) compilePivot() {
 		// Not recursive: the mounts inside have what their own options say.
 		c.p.Add(plan.At("linux.rootfsPropagation"), plan.RootPropagation{Flags: propagationWord(word) &^ msRec})
 	}
-	if c.Spec.Root.Readonly {
+	if r := c.Spec.Root; r != nil && r.Readonly {
 		c.p.Add(plan.At("root.readonly"), plan.MountSetattr{Mount: plan.SlotRoot, Set: attrRdonly})
 	}
 }

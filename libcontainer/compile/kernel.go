@@ -1,7 +1,7 @@
 package compile
 
 // Constants of the kernel's interface. They are written out because this
-// package imports neither os nor x/sys/unix; probe_test checks them.
+// package imports neither os nor x/sys/unix; kernel_test.go compares them.
 
 // CLONE_NEW* bits; clone(2).
 const (
