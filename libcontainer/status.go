@@ -10,8 +10,6 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
-
-	"berth/cgroups/fs"
 )
 
 // StatePaused is the status of a container whose processes are frozen. It is
@@ -33,19 +31,20 @@ func (c *Container) Status() (specs.ContainerState, error) {
 	if !alive {
 		return specs.StateStopped, nil
 	}
-	waiting, err := c.waiting()
-	if err != nil {
-		return "", err
-	}
-	if waiting {
-		return specs.StateCreated, nil
-	}
+	// A created container can be paused too.
 	frozen, err := c.frozen()
 	if err != nil {
 		return "", err
 	}
 	if frozen {
 		return StatePaused, nil
+	}
+	waiting, err := c.waiting()
+	if err != nil {
+		return "", err
+	}
+	if waiting {
+		return specs.StateCreated, nil
 	}
 	return specs.StateRunning, nil
 }
@@ -88,15 +87,6 @@ func (c *Container) waiting() (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("state of container %q: open %s: %w", c.ID, fifoFile, err)
-}
-
-func (c *Container) frozen() (bool, error) {
-	if c.Cgroup == nil {
-		return false, nil
-	}
-	m := fs.Load(*c.Cgroup)
-	defer m.Close()
-	return m.Frozen()
 }
 
 // processStat reads a process's state letter and start time.
