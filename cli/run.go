@@ -73,7 +73,7 @@ func (a *app) runForeground(opt *libcontainer.CreateOptions, keep, subreaper boo
 	}
 	signals.passTo(c.Pid, tty)
 	if err := a.runtime.Poststart(c, opt.Bundle.Spec); err != nil {
-		return errors.Join(err, a.runtime.Delete(c.ID, true))
+		return err
 	}
 	status, err := waitFor(c.Pid)
 	tty.drain()

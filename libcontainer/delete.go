@@ -65,8 +65,8 @@ func (c *Container) end() error {
 	if c.Cgroup != nil {
 		m := fs.Load(*c.Cgroup)
 		defer m.Close()
-		if err := killCgroup(m); err != nil {
-			return err
+		if err := m.Kill(); err != nil {
+			return fmt.Errorf("kill container %q: %w", c.ID, err)
 		}
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -125,7 +125,10 @@ func (c *Container) killLeftovers(m *fs.Manager) error {
 	if err != nil || len(pids) == 0 {
 		return err
 	}
-	return killCgroup(m)
+	if err := m.Kill(); err != nil {
+		return fmt.Errorf("kill what container %q left: %w", c.ID, err)
+	}
+	return nil
 }
 
 // poststop runs the hooks that come after deletion. As runtime.md says, one
@@ -134,24 +137,10 @@ func (c *Container) poststop(s *specs.Spec) {
 	if s.Hooks == nil {
 		return
 	}
-	for i := range s.Hooks.Poststop {
-		err := k.runOne(&s.Hooks.Poststop[i], input)
-		if err != nil {
-			c.runtime.Log("warning", fmt.Sprintf("hooks.poststop[%d] (%s): %v", i, s.Hooks.Poststop[i].Path, err))
+	k := c.runtimeHooks("hooks.poststop", s.Hooks.Poststop, c.OCIState(specs.StateStopped), "")
+	for i := range k.list {
+		if err := k.runAt(i); err != nil {
+			c.runtime.Log("warning", err.Error())
 		}
 	}
-}
-
-// killCgroup ends every process of a cgroup.
-func killCgroup(m *fs.Manager) error {
-	pids, err := m.Pids(true)
-	if err != nil {
-		return err
-	}
-	for _, pid := range pids {
-		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("kill process %d: %w", pid, err)
-		}
-	}
-	return nil
 }

@@ -11,8 +11,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"berth/cgroups/fs"
 	"berth/libcontainer/compile"
+	"berth/libcontainer/facts"
 	"berth/libcontainer/facts/probe"
 	"berth/libcontainer/plan"
 	"berth/nsenter"
@@ -48,7 +48,6 @@ type execution struct {
 	opt     *ExecOptions
 	compile *compile.Output
 	init    int // pidfd of the container's first process
-	cgroup  *fs.Manager
 	process *nsenter.Process
 }
 
@@ -127,9 +126,6 @@ func (e *execution) close() {
 	if e.process != nil {
 		e.process.Close()
 	}
-	if e.cgroup != nil {
-		e.cgroup.Close()
-	}
 	if e.init >= 0 {
 		unix.Close(e.init)
 	}
@@ -139,15 +135,20 @@ func (e *execution) run() error {
 	if err := e.open(); err != nil {
 		return err
 	}
-	join, err := e.openCgroup()
+	in, err := newEntrance(e.spec, e.Pid, e.init, e.Cgroup, e.opt.Cgroups)
 	if err != nil {
 		return err
 	}
-	defer join.Close()
-	if err := e.plan(len(join.Tasks)); err != nil {
+	defer in.close()
+	if err := e.plan(in); err != nil {
 		return err
 	}
-	if err := e.start(join); err != nil {
+	e.process, err = in.start(&nsenter.Command{
+		Plan:     &e.compile.Plan,
+		Stdio:    [3]int{0, 1, 2},
+		Preserve: e.opt.PreserveFDs,
+	})
+	if err != nil {
 		return err
 	}
 	return e.meet()
@@ -190,38 +191,10 @@ func (e *execution) open() error {
 	return err
 }
 
-// openCgroup opens what the process needs to enter the container's cgroup.
-func (e *execution) openCgroup() (*fs.Join, error) {
-	none := &fs.Join{Unified: -1}
-	if e.Cgroup == nil {
-		if len(e.opt.Cgroups) > 0 {
-			return none, errors.New("--cgroup: the container has no cgroup: leave it out")
-		}
-		return none, nil
-	}
-	e.cgroup = fs.Load(*e.Cgroup)
-	if len(e.opt.Cgroups) > 0 {
-		sub, err := e.cgroup.Sub(e.opt.Cgroups)
-		e.cgroup.Close()
-		e.cgroup = sub
-		if err != nil {
-			return none, err
-		}
-	}
-	return e.cgroup.JoinFiles()
-}
-
-func (e *execution) plan(tasks int) error {
-	flags, err := e.namespaces()
+func (e *execution) plan(in *entrance) error {
+	host, err := hostOf(in)
 	if err != nil {
 		return err
-	}
-	host, err := probe.Self()
-	if err != nil {
-		return err
-	}
-	if flags&unix.CLONE_NEWUSER != 0 {
-		host.Permitted = ^uint64(0) // in there it has them all
 	}
 	e.compile, err = compile.Exec(compile.ExecInput{
 		Spec:         e.spec,
@@ -229,8 +202,8 @@ func (e *execution) plan(tasks int) error {
 		ID:           e.ID,
 		Host:         host,
 		Rootfs:       e.Rootfs,
-		Namespaces:   flags,
-		Tasks:        tasks,
+		Namespaces:   in.flags,
+		Tasks:        len(in.join.Tasks),
 		NoNewKeyring: e.NoNewKeyring,
 	})
 	if err != nil {
@@ -242,62 +215,13 @@ func (e *execution) plan(tasks int) error {
 	return nil
 }
 
-// namespaces returns which ones to join. A user namespace that is berth's own
-// must not be among them: setns(2) answers EINVAL.
-func (e *execution) namespaces() (uint64, error) {
-	flags := compile.JoinFlags(e.spec)
-	if flags&unix.CLONE_NEWUSER == 0 {
-		return flags, nil
+// hostOf returns what the plan of a process that joins a container depends on.
+func hostOf(in *entrance) (*facts.Host, error) {
+	host, err := probe.Self()
+	if err == nil && in.flags&unix.CLONE_NEWUSER != 0 {
+		host.Permitted = ^uint64(0) // in there it has them all
 	}
-	var own, theirs unix.Stat_t
-	path := fmt.Sprintf("/proc/%d/ns/user", e.Pid)
-	if err := unix.Stat("/proc/self/ns/user", &own); err != nil {
-		return 0, fmt.Errorf("stat /proc/self/ns/user: %w", err)
-	}
-	if err := unix.Stat(path, &theirs); err != nil {
-		return 0, fmt.Errorf("stat %s: %w", path, err)
-	}
-	if own.Ino == theirs.Ino && own.Dev == theirs.Dev {
-		flags &^= unix.CLONE_NEWUSER
-	}
-	return flags, nil
-}
-
-// start starts the executor in the container's cgroup. Where that passes
-// controllers on to cgroups below it and so takes no processes, the new one
-// goes where the container's first process went.
-func (e *execution) start(join *fs.Join) error {
-	err := e.startIn(join)
-	if !errors.Is(err, unix.EBUSY) || e.cgroup == nil || len(e.opt.Cgroups) > 0 {
-		return err
-	}
-	below, err := e.cgroup.JoinFilesOf(e.Pid)
-	if err != nil {
-		return err
-	}
-	defer below.Close()
-	return e.startIn(below)
-}
-
-func (e *execution) startIn(join *fs.Join) error {
-	slots := make([]nsenter.SlotFD, 0, len(join.Tasks)+1)
-	slots = append(slots, nsenter.SlotFD{Slot: plan.SlotPidfd, FD: e.init})
-	for i := range join.Tasks {
-		slots = append(slots, nsenter.SlotFD{Slot: plan.SlotCgroup + plan.Slot(i), FD: join.Tasks[i].FD})
-	}
-	cmd := &nsenter.Command{
-		Plan:     &e.compile.Plan,
-		Stdio:    [3]int{0, 1, 2},
-		Preserve: e.opt.PreserveFDs,
-		Slots:    slots,
-		CgroupFD: join.Unified,
-	}
-	p, err := cmd.Start()
-	if err != nil {
-		return err
-	}
-	e.process = p
-	return nil
+	return host, err
 }
 
 // meet answers the executor until it has become the process. The points are

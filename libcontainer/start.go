@@ -15,9 +15,12 @@ import (
 )
 
 // Start lets a created container's process go on. It returns when the process
-// has been executed, or with what kept it from that.
+// has been executed, or with what kept it from that. Where a hook fails, the
+// container is stopped and removed; runtime.md, Lifecycle, steps 7 and 9.
 func (r *Runtime) Start(id string) error {
-	return r.locked(id, func(c *Container) error {
+	var started *Container
+	var s *specs.Spec
+	err := r.locked(id, func(c *Container) error {
 		status, err := c.Status()
 		if err != nil {
 			return err
@@ -25,18 +28,32 @@ func (r *Runtime) Start(id string) error {
 		if status != specs.StateCreated {
 			return fmt.Errorf("cannot start container %q: it is %s, not created", id, status)
 		}
-		s, err := c.Spec()
-		if err != nil {
+		if s, err = c.Spec(); err != nil {
 			return err
 		}
-		if h := s.Hooks; h != nil && len(h.StartContainer) > 0 {
-			return errors.New("hooks.startContainer: not supported by this version of berth yet: use createRuntime where that will do")
+		if s.Hooks != nil && len(s.Hooks.StartContainer) > 0 {
+			if err := c.beforeStart(s); err != nil {
+				return errors.Join(err, c.end(), c.destroy())
+			}
 		}
-		if err := c.signalStart(); err != nil {
-			return err
-		}
-		return c.poststart(s)
+		started = c
+		return c.signalStart()
 	})
+	if err != nil {
+		return err
+	}
+	// Without the lock: a hook may well ask for the container's state to change.
+	return r.Poststart(started, s)
+}
+
+// beforeStart runs the startContainer hooks.
+func (c *Container) beforeStart(s *specs.Spec) error {
+	pidfd, err := unix.PidfdOpen(c.Pid, 0)
+	if err != nil {
+		return fmt.Errorf("hooks.startContainer: pidfd_open: %w", err)
+	}
+	defer unix.Close(pidfd)
+	return c.startContainerHooks(s, pidfd)
 }
 
 // Spec returns the configuration as it was at create.
@@ -98,12 +115,15 @@ func (c *Container) startReport(fd int) error {
 	return nsenter.DecodeFailure(buf[:n])
 }
 
-// Poststart runs the hooks that come after the process of a run was started.
-func (r *Runtime) Poststart(c *Container, s *specs.Spec) error { return c.poststart(s) }
-
-func (c *Container) poststart(s *specs.Spec) error {
+// Poststart runs the hooks that come after the process was started. Where one
+// fails, the container is stopped and removed.
+func (r *Runtime) Poststart(c *Container, s *specs.Spec) error {
 	if s.Hooks == nil || len(s.Hooks.Poststart) == 0 {
 		return nil
 	}
-	return runHooks("hooks.poststart", s.Hooks.Poststart, c.OCIState(specs.StateRunning))
+	err := c.runtimeHooks("hooks.poststart", s.Hooks.Poststart, c.OCIState(specs.StateRunning), "").run()
+	if err != nil {
+		return errors.Join(err, r.Delete(c.ID, true))
+	}
+	return nil
 }

@@ -141,3 +141,53 @@ func ExecProcess(s *specs.Spec, p *specs.Process) *specs.Process {
 	}
 	return &out
 }
+
+// CreateContainerHook returns the plan for a hook that runs in the container's
+// namespaces before pivot_root: its path is one of the host's still, and as the
+// host's administrator chose it, it has berth's own rights.
+func CreateContainerHook(in ExecInput, h *specs.Hook) *Output {
+	in.Process = &specs.Process{}
+	c := execCompiler(&in)
+	c.program = h.Path
+	c.p.Add(plan.Origin{}, plan.SetName{Name: "berth:hook"})
+	c.compileJoin(&in)
+	c.p.Add(plan.Origin{}, plan.Chdir{Path: in.Rootfs})
+	c.p.Add(plan.Origin{}, plan.Umask{Mask: defaultUmask})
+	c.p.Add(plan.Origin{}, plan.FindExec{Name: h.Path, Candidates: []string{h.Path}})
+	c.p.Add(plan.Origin{}, plan.Sync{Point: plan.PointCreated})
+	c.p.Add(plan.Origin{}, plan.Execve{Argv: hookArgs(h), Envp: h.Env})
+	return c.hookOutput()
+}
+
+// StartContainerHook returns the plan for a hook whose path lies in the
+// container: what is there may be anybody's, so it is run just as the
+// container's own process would be, by the same user, with no more rights.
+func StartContainerHook(in ExecInput, h *specs.Hook) (*Output, error) {
+	p := *in.Spec.Process
+	p.Args, p.Env, p.Terminal = hookArgs(h), h.Env, false
+	in.Process = &p
+	c := execCompiler(&in)
+	c.program = h.Path
+	c.p.Add(plan.Origin{}, plan.SetName{Name: "berth:hook"})
+	c.compileJoin(&in)
+	c.compileProcess()
+	if len(c.errs) > 0 {
+		return nil, errors.Join(c.errs...)
+	}
+	return c.hookOutput(), nil
+}
+
+// hookOutput leaves the operations' origins to who names the hook.
+func (c *compiler) hookOutput() *Output {
+	for i := range c.p.Steps {
+		c.p.Steps[i].Origin = plan.At("")
+	}
+	return &c.out
+}
+
+func hookArgs(h *specs.Hook) []string {
+	if len(h.Args) > 0 {
+		return h.Args
+	}
+	return []string{h.Path}
+}

@@ -128,3 +128,44 @@ func TestExecProcess(t *testing.T) {
 		t.Errorf("without a process in the container: %+v", got)
 	}
 }
+
+// A createContainer hook has berth's rights, a startContainer hook those of the
+// container's process: its program is the image's.
+func TestHookPlans(t *testing.T) {
+	in := execInput()
+	in.Spec.Process = &specs.Process{Args: []string{"main"}, Cwd: "/w", User: specs.User{UID: 5}}
+	in.Namespaces = JoinFlags(in.Spec)
+	h := &specs.Hook{Path: "/h", Args: []string{"x", "y"}, Env: []string{"A=1"}}
+	const join = `set_name name=berth:hook
+write_slot to=cgroup0
+undumpable
+setns from=pidfd flags=1610743808
+fork
+setsid
+dir_open path=/ into=root
+`
+	const created = join + `chdir path=/b/rootfs
+umask mask=18
+find_exec name=/h candidates=[/h]
+sync point=created
+execve argv=[x y] envp=[A=1]
+`
+	if got := lines(&CreateContainerHook(in, h).Plan); got != created {
+		t.Errorf("createContainer: got\n%swant\n%s", got, created)
+	}
+	out, err := StartContainerHook(in, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := lines(&out.Plan)
+	for _, part := range []string{join, "setids uid=5\n", "capset\n", "seccomp program=seccomp\n", "find_exec name=/h candidates=[/h]\n", "execve argv=[x y] envp=[A=1]\n"} {
+		if !strings.Contains(got, part) {
+			t.Errorf("startContainer: no %q in\n%s", part, got)
+		}
+	}
+	for i := range out.Plan.Steps {
+		if o := out.Plan.Steps[i].Origin; o != plan.At("") {
+			t.Fatalf("step %d has the origin %s", i, o)
+		}
+	}
+}
