@@ -173,15 +173,9 @@ func (c *Conn) introduce() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
-	var group dbus.Variant
-	// A bus without systemd on it must not try to start one.
-	err = c.manager.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", dbus.FlagNoAutoStart, managerInterface, "ControlGroup").Store(&group)
+	root, err := property(ctx, c.manager, managerInterface, "ControlGroup")
 	if err != nil {
 		return c.explain("ask for its ControlGroup", err)
-	}
-	root, ok := group.Value().(string)
-	if !ok {
-		return fmt.Errorf("its ControlGroup is %s, not a string", group)
 	}
 	c.root = "/" + strings.Trim(root, "/")
 	return nil

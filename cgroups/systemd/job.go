@@ -17,6 +17,26 @@ const (
 	errorUnitExists = destination + ".UnitExists"
 )
 
+// call calls a method of the manager. A bus on which there is none, or no more,
+// must not try to start one.
+func (c *Conn) call(ctx context.Context, method string, args ...any) *dbus.Call {
+	return c.manager.CallWithContext(ctx, managerInterface+"."+method, dbus.FlagNoAutoStart, args...)
+}
+
+// property reads a property of one of the manager's objects.
+func property(ctx context.Context, object dbus.BusObject, from, name string) (string, error) {
+	var value dbus.Variant
+	err := object.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", dbus.FlagNoAutoStart, from, name).Store(&value)
+	if err != nil {
+		return "", err
+	}
+	text, ok := value.Value().(string)
+	if !ok {
+		return "", fmt.Errorf("the property %s is %s, not a string", name, value)
+	}
+	return text, nil
+}
+
 // wireProperty and auxUnit are the D-Bus types (sv) and (sa(sv)).
 type wireProperty struct {
 	Name  string
@@ -79,7 +99,7 @@ func (c *Conn) Start(u Unit, properties []Property) error {
 
 func (c *Conn) startTransient(ctx context.Context, name string, properties []Property) (dbus.ObjectPath, error) {
 	var job dbus.ObjectPath
-	err := c.manager.CallWithContext(ctx, managerInterface+".StartTransientUnit", 0, name, "replace", wire(properties), []auxUnit{}).Store(&job)
+	err := c.call(ctx, "StartTransientUnit", name, "replace", wire(properties), []auxUnit{}).Store(&job)
 	return job, err
 }
 
@@ -113,20 +133,18 @@ func (c *Conn) forget(ctx context.Context, name string) error {
 
 func (c *Conn) activeState(ctx context.Context, name string) (string, error) {
 	var unit dbus.ObjectPath
-	if err := c.manager.CallWithContext(ctx, managerInterface+".GetUnit", 0, name).Store(&unit); err != nil {
+	if err := c.call(ctx, "GetUnit", name).Store(&unit); err != nil {
 		return "", c.explain("look for the unit "+name, err)
 	}
-	var state dbus.Variant
-	err := c.bus.Object(destination, unit).CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, destination+".Unit", "ActiveState").Store(&state)
+	state, err := property(ctx, c.bus.Object(destination, unit), destination+".Unit", "ActiveState")
 	if err != nil {
 		return "", c.explain("ask for the state of the unit "+name, err)
 	}
-	text, _ := state.Value().(string)
-	return text, nil
+	return state, nil
 }
 
 func (c *Conn) resetFailed(ctx context.Context, name string) error {
-	err := c.manager.CallWithContext(ctx, managerInterface+".ResetFailedUnit", 0, name).Err
+	err := c.call(ctx, "ResetFailedUnit", name).Err
 	if err != nil && !isError(err, errorNoSuchUnit) {
 		return c.explain("forget the failed unit "+name, err)
 	}
@@ -143,7 +161,7 @@ func (c *Conn) Stop(u Unit) error {
 		return err
 	}
 	var job dbus.ObjectPath
-	err := c.manager.CallWithContext(ctx, managerInterface+".StopUnit", 0, u.Name, "replace").Store(&job)
+	err := c.call(ctx, "StopUnit", u.Name, "replace").Store(&job)
 	if isError(err, errorNoSuchUnit) {
 		return nil
 	}
@@ -168,7 +186,7 @@ func (c *Conn) kill(name string, job dbus.ObjectPath, cause error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
 	hung := c.hung(job, "stop", name, cause)
-	err := c.manager.CallWithContext(ctx, managerInterface+".KillUnit", 0, name, "all", int32(9)).Err
+	err := c.call(ctx, "KillUnit", name, "all", int32(9)).Err
 	if err != nil && !isError(err, errorNoSuchUnit) {
 		return c.afterwards(hung, c.explain("kill the processes of the unit "+name, err))
 	}
@@ -195,7 +213,7 @@ func (c *Conn) Update(u Unit, properties []Property) (undo []Property, err error
 		return nil, err
 	}
 	// true: until the unit stops or the machine reboots.
-	err = c.manager.CallWithContext(ctx, managerInterface+".SetUnitProperties", 0, u.Name, true, wire(properties)).Err
+	err = c.call(ctx, "SetUnitProperties", u.Name, true, wire(properties)).Err
 	if err != nil {
 		return nil, blame(properties, err, c.explain("change the unit "+u.Name, err))
 	}
@@ -210,7 +228,7 @@ func (c *Conn) Update(u Unit, properties []Property) (undo []Property, err error
 // present reads what the properties are now, in a form that sets them back.
 func (c *Conn) present(ctx context.Context, name string, properties []Property) ([]Property, error) {
 	var unit dbus.ObjectPath
-	if err := c.manager.CallWithContext(ctx, managerInterface+".GetUnit", 0, name).Store(&unit); err != nil {
+	if err := c.call(ctx, "GetUnit", name).Store(&unit); err != nil {
 		return nil, c.explain("look for the unit "+name, err)
 	}
 	var all map[string]dbus.Variant
@@ -309,7 +327,7 @@ func (c *Conn) jobState(job dbus.ObjectPath) string {
 		Unit, Type, State string
 		Job, UnitPath     dbus.ObjectPath
 	}
-	err := c.manager.CallWithContext(ctx, managerInterface+".ListJobs", 0).Store(&all)
+	err := c.call(ctx, "ListJobs").Store(&all)
 	if err != nil {
 		return fmt.Sprintf("and %s does not answer any more (%v)", c, err)
 	}
@@ -338,7 +356,7 @@ func (c *Conn) abandon(name string, job dbus.ObjectPath) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
-	err := c.manager.CallWithContext(ctx, managerInterface+".StopUnit", 0, name, "replace").Err
+	err := c.call(ctx, "StopUnit", name, "replace").Err
 	if err != nil && !isError(err, errorNoSuchUnit) {
 		return errors.Join(problem, c.explain("stop the unit "+name, err))
 	}
