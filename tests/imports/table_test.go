@@ -16,6 +16,7 @@ func edges() map[string]string {
 		"libcontainer -> spec":                     "create reads the bundle's config",
 		"libcontainer -> libcontainer/compile":     "create compiles it",
 		"libcontainer -> libcontainer/plan":        "the compiled plan is handed on, its reports are told by its origins",
+		"libcontainer -> libcontainer/facts":       "hands on what the probe found",
 		"libcontainer -> libcontainer/facts/probe": "compile needs to know the host",
 		"libcontainer -> nsenter":                  "starts the executor that carries the plan out",
 		"libcontainer -> cgroups":                  "where a container's cgroup is, and its limits",
