@@ -86,6 +86,9 @@ func (m *creation) makeCgroup(resident int) error {
 	if err := cgroup.Apply(limits.Writes); err != nil {
 		return err
 	}
+	if err := m.delegate(); err != nil {
+		return err
+	}
 	m.join, err = cgroup.JoinFiles()
 	if err != nil || limits.Devices == nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"berth/cgroups/fs"
 	"berth/cgroups/systemd"
 	"berth/libcontainer/compile"
+	"berth/libcontainer/facts"
 	"berth/libcontainer/facts/probe"
 	"berth/libcontainer/plan"
 	"berth/nsenter"
@@ -50,6 +51,7 @@ type creation struct {
 	*Container
 	opt     *CreateOptions
 	compile *compile.Output
+	host    *facts.Host
 	place   *cgroups.Placement
 	cgroup  *fs.Manager
 	unit    *systemd.Unit
@@ -114,10 +116,11 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.host = host
 	if m.planned {
 		host.Permitted = ^uint64(0)
 	} else if host.Permitted&(1<<unix.CAP_SYS_ADMIN) == 0 {
-		return nil, errors.New("this container needs the powers of root (CAP_SYS_ADMIN), which user namespaces would replace: this version of berth does not support those yet: run it as root")
+		return nil, errors.New("making a container needs the powers of root (CAP_SYS_ADMIN): rootless containers are not supported by this version of berth yet: run it as root")
 	}
 	opt, b := m.opt, m.opt.Bundle
 	in := compile.Input{Spec: b.Spec, ID: opt.ID, Bundle: b.Path, Host: host,
@@ -233,6 +236,15 @@ func (m *creation) slots() ([]nsenter.SlotFD, error) {
 		m.fds = append(m.fds, fd)
 		slots = append(slots, nsenter.SlotFD{Slot: j.Slot, FD: fd})
 	}
+	for i := range m.compile.Sources {
+		s := &m.compile.Sources[i]
+		fd, err := openSource(s)
+		if err != nil {
+			return nil, err
+		}
+		m.fds = append(m.fds, fd)
+		slots = append(slots, nsenter.SlotFD{Slot: s.Slot, FD: fd})
+	}
 	if !m.opt.Wait {
 		return slots, nil
 	}
@@ -271,6 +283,7 @@ func (m *creation) start(slots []nsenter.SlotFD) error {
 		Cloneflags: uintptr(m.compile.Cloneflags),
 		CgroupFD:   -1,
 	}
+	mapIDs(cmd, m.compile, m.host)
 	if m.compile.IntoCgroup && m.join != nil {
 		cmd.CgroupFD = m.join.Unified
 	}

@@ -23,6 +23,7 @@ import (
 //	parent                                executor
 //	  clone ------------------------------> checks the plan, begins
 //	  makes the seccomp program             rootfs, first mounts
+//	  limits, OOM score - PointUserns ----> (with a user namespace only)
 //	  tasks files ------- PointCgroup ----> enters its v1 cgroups
 //	                                        cgroup mounts, devices
 //	  relays or sends <-- PointConsole ---- terminal's master
@@ -38,6 +39,14 @@ import (
 // waits for start.
 func (m *creation) meet() error {
 	p := m.process
+	if m.compile.AtUserns {
+		if err := m.grant(); err != nil {
+			return err
+		}
+		if err := p.Answer(plan.PointUserns, nil); err != nil {
+			return err
+		}
+	}
 	if m.compile.AtCgroup {
 		fds := make([]int, len(m.join.Tasks))
 		for i := range m.join.Tasks {
@@ -85,7 +94,7 @@ func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) 
 		defer unix.Close(r.FD)
 	}
 	switch r.Point {
-	case plan.PointCgroup:
+	case plan.PointUserns, plan.PointCgroup:
 		return false, nil // answered already
 	case plan.PointSeccomp:
 		if m.seccompSent {

@@ -24,6 +24,13 @@ type Command struct {
 	Slots []SlotFD
 	// Cloneflags are the CLONE_NEW* bits of the namespaces to make; clone(2).
 	Cloneflags uintptr
+	// UIDMappings and GIDMappings are written for a new user namespace.
+	UIDMappings, GIDMappings []syscall.SysProcIDMap
+	// UID and GID are who the executor is in it: a user that is mapped.
+	UID, GID uint32
+	// KeepCaps keeps all capabilities up to the highest one over execve
+	// where the user namespace has no root; -1 for none.
+	KeepCaps int
 	// CgroupFD is a folder of the cgroup v2 hierarchy to start in
 	// (CLONE_INTO_CGROUP, Linux 5.7), or -1.
 	CgroupFD int
@@ -122,6 +129,7 @@ func (c *Command) start(p *Process, socket int) error {
 			PidFD:       &p.PidFD,
 		},
 	}
+	c.userns(attr.Sys)
 	path := "/proc/self/fd/" + strconv.Itoa(len(files)-1)
 	p.Pid, err = syscall.ForkExec(path, []string{"berth-init", strconv.Itoa(planAt)}, attr)
 	if err != nil {
@@ -142,4 +150,18 @@ func startError(err error) error {
 		return fmt.Errorf("execute the executor through /proc/self/fd: %w: is /proc mounted, and may memfds be executed (sysctl vm.memfd_noexec)?", err)
 	}
 	return fmt.Errorf("clone the container's process: %w", err)
+}
+
+// userns has the runtime write the mappings and makes the executor the
+// namespace's root, or keeps its capabilities where there is none.
+func (c *Command) userns(sys *syscall.SysProcAttr) {
+	if len(c.UIDMappings) == 0 {
+		return
+	}
+	sys.UidMappings, sys.GidMappings = c.UIDMappings, c.GIDMappings
+	sys.GidMappingsEnableSetgroups = true
+	sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID}
+	for n := 0; n <= c.KeepCaps; n++ {
+		sys.AmbientCaps = append(sys.AmbientCaps, uintptr(n))
+	}
 }

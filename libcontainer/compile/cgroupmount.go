@@ -16,6 +16,9 @@ import (
 // layout inside: it is the host's, as programs look for it.
 func (c *compiler) compileCgroupMount(origin plan.Origin, m *specs.Mount, o *options, at plan.Attach) {
 	c.joinCgroup()
+	if c.newUserns() && c.isNew(specs.CgroupNamespace) && o.set&attrRdonly == 0 {
+		c.out.Delegate = true
+	}
 	l := c.Host.Cgroups
 	if l == nil {
 		c.problem(origin, "the host has no cgroup mounted: take the mount out")
@@ -28,7 +31,7 @@ func (c *compiler) compileCgroupMount(origin plan.Origin, m *specs.Mount, o *opt
 	// A tmpfs with a folder for each hierarchy; cgroups(7).
 	tmpfs := o.set &^ attrRdonly
 	c.p.Add(origin, plan.Fsmount{Fstype: "tmpfs", Source: "tmpfs", Params: []string{"mode=755"}, Attr: tmpfs, Into: plan.SlotMount})
-	c.recursive(origin, o)
+	c.recursive(origin, plan.SlotMount, o)
 	c.p.Add(origin, at)
 	for i := range l.Hierarchies {
 		h := &l.Hierarchies[i]
@@ -81,7 +84,7 @@ func (c *compiler) cgroup2(origin plan.Origin, o *options, at plan.Attach, own *
 		c.p.Add(origin, plan.OpenTree{Path: own.Full(), Into: plan.SlotMount})
 		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Set: o.set, Clear: o.clear})
 	}
-	c.recursive(origin, o)
+	c.recursive(origin, plan.SlotMount, o)
 	c.p.Add(origin, at)
 }
 

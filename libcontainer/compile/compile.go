@@ -64,6 +64,19 @@ type Output struct {
 	// Home says that the container's passwd comes at plan.PointCreated and that
 	// HOME is expected back.
 	Home bool
+	// UIDMappings and GIDMappings are of the new user namespace, if any.
+	UIDMappings, GIDMappings []specs.LinuxIDMapping
+	// AtUserns says that the plan stops at plan.PointUserns.
+	AtUserns bool
+	// Delegate says that the container may manage its cgroup itself.
+	Delegate bool
+	// Sources are the bind mounts' sources that the plan expects in slots.
+	Sources []Source
+	// OOMScoreAdj is for the parent to set where the executor may not.
+	OOMScoreAdj *int
+	// Rlimits are hard limits for the parent to raise where the executor may
+	// not.
+	Rlimits []specs.POSIXRlimit
 	// Joins are the namespaces that the plan expects in slots from the start.
 	Joins []Join
 	// Warnings are what is passed over, for the log.
@@ -81,6 +94,7 @@ type compiler struct {
 	namespaces map[specs.LinuxNamespaceType]*specs.LinuxNamespace
 	procMount  bool      // SlotProc holds a procfs
 	cgroupDone bool      // the process is in its cgroup and cgroup namespace
+	execUserns bool      // exec joins a user namespace
 	refused    []string  // capabilities that cannot be granted
 	late       []refresh // mounts that become read-only after all others
 	devBind    bool      // /dev is a bind: its nodes are the user's

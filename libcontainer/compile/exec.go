@@ -51,6 +51,7 @@ func execCompiler(in *ExecInput) *compiler {
 	c := &compiler{exec: true, nextSlot: plan.SlotFree,
 		Input: Input{Spec: &s, ID: in.ID, Host: in.Host, NoNewKeyring: in.NoNewKeyring}}
 	c.p = &c.out.Plan
+	c.execUserns = in.Namespaces&cloneNewuser != 0
 	c.p.Steps = make([]plan.Step, 0, 40)
 	return c
 }

@@ -124,8 +124,8 @@ func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, a
 	if at.Target == "/dev" {
 		c.devBind = true
 	}
-	c.p.Add(origin, plan.OpenTree{Path: source, Recursive: o.rbind, Nofollow: o.srcNofollow || o.copySymlink, Into: plan.SlotMount})
-	c.attributes(origin, o)
+	at.Mount = c.bindSource(origin, source, o.rbind, o.srcNofollow || o.copySymlink)
+	c.attributes(origin, at.Mount, o)
 	at.Create = plan.KindSource
 	c.p.Add(origin, at)
 	if c.isProcDir(at.Target) {
@@ -134,20 +134,20 @@ func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, a
 }
 
 // attributes changes what the option words ask for on the mount at hand.
-func (c *compiler) attributes(origin plan.Origin, o *options) {
+func (c *compiler) attributes(origin plan.Origin, mount plan.Slot, o *options) {
 	if o.set|o.clear != 0 {
-		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Set: o.set, Clear: o.clear})
+		c.p.Add(origin, plan.MountSetattr{Mount: mount, Set: o.set, Clear: o.clear})
 	}
-	c.recursive(origin, o)
+	c.recursive(origin, mount, o)
 }
 
 // recursive changes the propagation, and with r words the mounts below too.
-func (c *compiler) recursive(origin plan.Origin, o *options) {
+func (c *compiler) recursive(origin plan.Origin, mount plan.Slot, o *options) {
 	if o.recSet|o.recClear != 0 {
-		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Recursive: true, Set: o.recSet, Clear: o.recClear})
+		c.p.Add(origin, plan.MountSetattr{Mount: mount, Recursive: true, Set: o.recSet, Clear: o.recClear})
 	}
 	for _, f := range o.propagation {
-		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Recursive: f&msRec != 0, Propagation: f &^ msRec})
+		c.p.Add(origin, plan.MountSetattr{Mount: mount, Recursive: f&msRec != 0, Propagation: f &^ msRec})
 	}
 }
 
@@ -173,29 +173,24 @@ func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options
 	if source == "" {
 		source = m.Type
 	}
-	c.p.Add(origin, plan.Fsmount{Fstype: m.Type, Source: source, Params: o.params, Attr: set, Into: into})
+	fsmount := plan.Fsmount{Fstype: m.Type, Source: source, Params: o.params, Attr: set, Into: into}
+	if m.Type == "sysfs" && c.inUserns() {
+		// Only who owns the network namespace may mount its sysfs; the host's
+		// shows the same then.
+		c.p.AddTolerant(origin, fsmount, 2, errEPERM)
+		c.p.Add(origin, plan.OpenTree{Path: "/sys", Recursive: true, Into: into})
+		c.p.Add(origin, plan.MountSetattr{Mount: into, Recursive: true, Set: set})
+	} else {
+		c.p.Add(origin, fsmount)
+	}
 	if o.copyUp {
 		c.p.Add(origin, plan.CopyUp{Root: plan.SlotRoot, Path: at.Target, Mount: into})
 	}
 	at.Mount = into
-	if into == plan.SlotProc && len(o.propagation)+int(o.recSet|o.recClear) > 0 {
-		c.procAttributes(origin, o)
-	} else {
-		c.recursive(origin, o)
-	}
+	c.recursive(origin, into, o)
 	c.p.Add(origin, at)
 	if m.Type == "proc" && at.Target == "/proc" && hidesSys(o.params) {
 		c.procMount = false // sysctl needs one with /proc/sys
-	}
-}
-
-func (c *compiler) procAttributes(origin plan.Origin, o *options) {
-	first := len(c.p.Steps)
-	c.recursive(origin, o)
-	for i := first; i < len(c.p.Steps); i++ {
-		op := c.p.Steps[i].Op.(plan.MountSetattr)
-		op.Mount = plan.SlotProc
-		c.p.Steps[i].Op = op
 	}
 }
 
@@ -241,7 +236,7 @@ func (c *compiler) compileLegacy(origin plan.Origin, m *specs.Mount, o *options,
 		Root: plan.SlotRoot, Target: at.Target, Create: create})
 	if len(o.propagation) > 0 || o.recSet|o.recClear != 0 {
 		c.p.Add(origin, plan.OpenPath{Root: plan.SlotRoot, Path: at.Target, Into: plan.SlotMount})
-		c.recursive(origin, o)
+		c.recursive(origin, plan.SlotMount, o)
 	}
 }
 

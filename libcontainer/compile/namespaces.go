@@ -51,18 +51,20 @@ func (c *compiler) isNew(t specs.LinuxNamespaceType) bool {
 func (c *compiler) compileNamespaces() {
 	c.namespaces = make(map[specs.LinuxNamespaceType]*specs.LinuxNamespace, 8)
 	c.p.Add(plan.At("process"), plan.SetName{Name: "berth:init"})
+	if hasUserns(c.linux().Namespaces) {
+		c.out.AtUserns = true
+		c.p.Add(plan.At("linux.namespaces"), plan.Sync{Point: plan.PointUserns})
+	}
 	namespaces := c.linux().Namespaces
 	forks := false
+	joinsUser := c.joinsUserns(namespaces)
 	for i := range namespaces {
 		n := &namespaces[i]
 		origin := plan.Origin{Field: "linux.namespaces", Index: i}
 		flag := cloneFlag(n.Type)
 		switch {
 		case flag == 0:
-			c.problem(origin, quote(string(n.Type))+" is no namespace type: use pid, network, mount, ipc, uts or cgroup")
-			continue
-		case n.Type == specs.UserNamespace || n.Type == specs.TimeNamespace:
-			c.problem(origin, string(n.Type)+" namespaces are not supported by this version of berth yet: take it out")
+			c.problem(origin, quote(string(n.Type))+" is no namespace type: use pid, network, mount, ipc, uts, user, cgroup or time")
 			continue
 		case c.namespaces[n.Type] != nil:
 			c.problem(origin, "a "+string(n.Type)+" namespace stands there already: take one out")
@@ -70,15 +72,26 @@ func (c *compiler) compileNamespaces() {
 		}
 		c.namespaces[n.Type] = n
 		if n.Path == "" {
-			if n.Type != specs.CgroupNamespace {
+			switch n.Type {
+			case specs.CgroupNamespace, specs.TimeNamespace: // made later
+			case specs.UserNamespace:
+				c.out.Cloneflags |= flag
+				c.compileUserns(origin)
+			default:
 				c.out.Cloneflags |= flag
 			}
 			continue
+		}
+		if n.Type == specs.UserNamespace {
+			continue // joined first of all
 		}
 		j := Join{Slot: c.slot(origin), Path: n.Path, Flag: flag, Origin: origin}
 		c.out.Joins = append(c.out.Joins, j)
 		c.p.Add(origin, plan.Setns{From: j.Slot, Flags: flag})
 		forks = forks || n.Type == specs.PIDNamespace
+	}
+	if joinsUser {
+		forks = c.unshareInUserns() || forks
 	}
 	if forks {
 		// Others live there already, which must not trace this process.
@@ -87,6 +100,45 @@ func (c *compiler) compileNamespaces() {
 		c.p.Add(plan.At("linux.namespaces"), plan.Fork{})
 	}
 	c.p.Add(plan.At("process"), plan.Setsid{})
+	if c.isNew(specs.TimeNamespace) {
+		c.compileTimens()
+	}
+}
+
+func hasUserns(namespaces []specs.LinuxNamespace) bool {
+	for i := range namespaces {
+		if namespaces[i].Type == specs.UserNamespace {
+			return true
+		}
+	}
+	return false
+}
+
+// joinsUserns enters the user namespace that has a path before any other.
+func (c *compiler) joinsUserns(namespaces []specs.LinuxNamespace) bool {
+	for i := range namespaces {
+		n := &namespaces[i]
+		if n.Type != specs.UserNamespace || n.Path == "" {
+			continue
+		}
+		origin := plan.Origin{Field: "linux.namespaces", Index: i}
+		j := Join{Slot: c.slot(origin), Path: n.Path, Flag: cloneNewuser, Origin: origin}
+		c.out.Joins = append(c.out.Joins, j)
+		c.enterUserns(j)
+		return true
+	}
+	return false
+}
+
+// unshareInUserns makes the new namespaces in the user namespace that was
+// joined, so that they belong to it. It says whether a fork must follow.
+func (c *compiler) unshareInUserns() bool {
+	flags := c.out.Cloneflags
+	c.out.Cloneflags = 0
+	if flags != 0 {
+		c.p.Add(plan.At("linux.namespaces"), plan.Unshare{Flags: flags})
+	}
+	return flags&cloneNewpid != 0
 }
 
 // joinCgroup moves the process into its cgroup and gives it a cgroup namespace

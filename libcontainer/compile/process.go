@@ -53,7 +53,9 @@ func (c *compiler) compileProcess() {
 
 // compileOwnProc writes what is set through the process's files in procfs.
 func (c *compiler) compileOwnProc(p *specs.Process) {
-	if p.OOMScoreAdj != nil {
+	if p.OOMScoreAdj != nil && c.inUserns() && !c.exec {
+		c.out.OOMScoreAdj = p.OOMScoreAdj // lowering it takes a power over the host
+	} else if p.OOMScoreAdj != nil {
 		origin := plan.At("process.oomScoreAdj")
 		c.needProc(origin)
 		c.p.Add(origin, plan.WriteProc{Proc: plan.SlotProc, Path: "self/oom_score_adj", Data: strconv.Itoa(*p.OOMScoreAdj)})
@@ -84,6 +86,9 @@ func (c *compiler) compileStart(p *specs.Process) {
 // compileRlimits comes after everything that opens files: the limits are the
 // container's, not the set-up's.
 func (c *compiler) compileRlimits(p *specs.Process) {
+	if c.inUserns() {
+		c.out.Rlimits = p.Rlimits
+	}
 	for i := range p.Rlimits {
 		origin := plan.Origin{Field: "process.rlimits", Index: i}
 		number, ok := spec.Rlimit(p.Rlimits[i].Type)
@@ -118,6 +123,8 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 	for _, g := range p.User.AdditionalGids {
 		gids = binary.NativeEndian.AppendUint32(gids, g)
 	}
+	// A process that is not root could not open /dev/stdout otherwise.
+	c.p.Add(plan.At("process.user"), plan.ChownStdio{UID: p.User.UID})
 	c.p.Add(plan.At("process.user.additionalGids"), plan.Setgroups{Gids: gids})
 	c.p.Add(plan.At("process.user"), plan.Setids{UID: p.User.UID, GID: p.User.GID})
 
@@ -125,7 +132,10 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 	if earlySeccomp {
 		// Without no_new_privs the filter needs CAP_SYS_ADMIN, so it comes
 		// before the capabilities go.
-		full := c.Host.Permitted & (uint64(1)<<(c.Host.LastCap+1) - 1)
+		full := uint64(1)<<(c.Host.LastCap+1) - 1
+		if !c.inUserns() {
+			full &= c.Host.Permitted
+		}
 		if p.User.UID != 0 {
 			c.p.Add(plan.At("linux.seccomp"), plan.Capset{Effective: full, Permitted: full})
 		}
@@ -165,7 +175,7 @@ func (c *compiler) capSet(set string, names []string) uint64 {
 			c.warn("process.capabilities." + set + ": unknown capability " + quote(name) + " is left out")
 		case n > c.Host.LastCap:
 			c.warn("process.capabilities." + set + ": this kernel has no " + name + "; it is left out")
-		case c.Host.Permitted&(1<<n) == 0:
+		case c.Host.Permitted&(1<<n) == 0 && !c.inUserns():
 			if !slices.Contains(c.refused, name) {
 				c.refused = append(c.refused, name)
 			}

@@ -247,6 +247,19 @@ type CloseSlot struct {
 // Loopback brings up the loopback interface of the network namespace.
 type Loopback struct{}
 
+// Timens makes a time namespace, sets its offsets and moves this process into
+// it; time_namespaces(7).
+type Timens struct {
+	Proc    Slot
+	Offsets string // lines of clock, seconds and nanoseconds
+}
+
+// ChownStdio gives standard input, output and error to the user, except
+// terminals of others' and /dev/null.
+type ChownStdio struct {
+	UID uint32
+}
+
 // Sethostname sets the UTS namespace's host name; sethostname(2).
 type Sethostname struct {
 	Name string

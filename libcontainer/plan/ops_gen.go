@@ -41,6 +41,8 @@ const (
 	CodeUndumpable
 	CodeCloseSlot
 	CodeLoopback
+	CodeTimens
+	CodeChownStdio
 	CodeSethostname
 	CodeSetdomainname
 	CodeKeyring
@@ -96,6 +98,8 @@ var fieldCounts = [codeCount]uint8{
 	CodeUndumpable:      0,
 	CodeCloseSlot:       1,
 	CodeLoopback:        0,
+	CodeTimens:          2,
+	CodeChownStdio:      1,
 	CodeSethostname:     1,
 	CodeSetdomainname:   1,
 	CodeKeyring:         1,
@@ -184,6 +188,10 @@ func (c Code) String() string {
 		return "close_slot"
 	case CodeLoopback:
 		return "loopback"
+	case CodeTimens:
+		return "timens"
+	case CodeChownStdio:
+		return "chown_stdio"
 	case CodeSethostname:
 		return "sethostname"
 	case CodeSetdomainname:
@@ -794,6 +802,36 @@ func (o Loopback) Args() []Arg {
 }
 
 func (o Loopback) encode(e *encoder) {
+}
+
+// Code returns CodeTimens.
+func (o Timens) Code() Code { return CodeTimens }
+
+// Args returns the arguments in order.
+func (o Timens) Args() []Arg {
+	return []Arg{
+		{"proc", o.Proc},
+		{"offsets", o.Offsets},
+	}
+}
+
+func (o Timens) encode(e *encoder) {
+	e.uint(uint64(o.Proc))
+	e.string(o.Offsets)
+}
+
+// Code returns CodeChownStdio.
+func (o ChownStdio) Code() Code { return CodeChownStdio }
+
+// Args returns the arguments in order.
+func (o ChownStdio) Args() []Arg {
+	return []Arg{
+		{"uid", o.UID},
+	}
+}
+
+func (o ChownStdio) encode(e *encoder) {
+	e.uint(uint64(o.UID))
 }
 
 // Code returns CodeSethostname.

@@ -38,6 +38,8 @@ func every() []Op {
 		Undumpable{},
 		CloseSlot{},
 		Loopback{},
+		Timens{},
+		ChownStdio{},
 		Sethostname{},
 		Setdomainname{},
 		Keyring{},

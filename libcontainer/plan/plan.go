@@ -36,7 +36,7 @@ const (
 	SlotPidfd               // the container's first process; pidfd_open(2)
 	SlotCgroup              // the container's cgroup folders and tasks files, up to SlotCgroup+15
 	SlotFree    Slot = 40
-	SlotCount   Slot = 64
+	SlotCount   Slot = 512
 )
 
 // Point is where executor and parent meet.

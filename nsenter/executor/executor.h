@@ -117,6 +117,9 @@ int slot_fd(const struct executor *x, uint64_t slot);
 void slot_put(struct executor *x, uint64_t slot, int fd);
 void slot_close(struct executor *x, uint64_t slot);
 
+/* proc.c: writes op->data to path below op->proc; op->path is not looked at. */
+int write_proc(struct executor *x, const struct op_write_proc *op, const char *path);
+
 /* root.c: paths inside the rootfs. */
 #define ROOT_CREATE_DIR	 1
 #define ROOT_CREATE_FILE 2

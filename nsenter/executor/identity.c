@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define CAPS 64
@@ -50,6 +51,25 @@ int op_bounding(struct executor *x, const struct op_bounding *op)
 			break; /* EINVAL: beyond the kernel's last capability */
 		if (have && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return fail(x, "prctl PR_CAPBSET_DROP %u", cap);
+	}
+	return 0;
+}
+
+int op_chown_stdio(struct executor *x, const struct op_chown_stdio *op)
+{
+	struct stat st;
+
+	for (int fd = 0; fd < 3; fd++) {
+		if (fstat(fd, &st) < 0) {
+			if (errno == EBADF)
+				continue;
+			return fail(x, "stat of descriptor %d", fd);
+		}
+		if (st.st_uid == op->uid || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+			continue;
+		/* Not everything can be given away, and not everything needs to be. */
+		if (fchown(fd, (uid_t)op->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS)
+			return fail(x, "chown of descriptor %d", fd);
 	}
 	return 0;
 }

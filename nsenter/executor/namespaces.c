@@ -1,16 +1,22 @@
 /* Namespaces that the first clone did not make, and what belongs to them. */
 #include "executor.h"
 
+#include <fcntl.h>
 #include <linux/keyctl.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80
+#endif
 
 int op_setsid(struct executor *x, const struct op_setsid *op)
 {
@@ -45,6 +51,37 @@ int op_fork(struct executor *x, const struct op_fork *op)
 	if (pid > 0)
 		_exit(0);
 	return 0;
+}
+
+/* Takes what unshare made for children; setns(2) moves this process too. */
+static int enter_timens(struct executor *x, int proc)
+{
+	char path[64];
+	int fd, r = 0;
+
+	snprintf(path, sizeof(path), "%d/ns/time_for_children", (int)getpid());
+	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail(x, "open /proc/%s", path);
+	if (setns(fd, CLONE_NEWTIME) < 0)
+		r = fail(x, "setns");
+	close(fd);
+	return r;
+}
+
+int op_timens(struct executor *x, const struct op_timens *op)
+{
+	struct op_write_proc offsets = {.proc = op->proc, .data = op->offsets};
+	int r;
+
+	if (unshare(CLONE_NEWTIME) < 0)
+		return fail(x, "unshare");
+	if (op->offsets.len) {
+		r = write_proc(x, &offsets, "self/timens_offsets");
+		if (r < 0)
+			return r;
+	}
+	return enter_timens(x, slot_fd(x, op->proc));
 }
 
 int op_sethostname(struct executor *x, const struct op_sethostname *op)

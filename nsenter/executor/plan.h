@@ -23,7 +23,7 @@
 #define PLAN_SLOT_PIDFD 14
 #define PLAN_SLOT_CGROUP 15
 #define PLAN_SLOT_FREE 40
-#define PLAN_SLOT_COUNT 64
+#define PLAN_SLOT_COUNT 512
 #define PLAN_POINT_NONE 0
 #define PLAN_POINT_USERNS 1
 #define PLAN_POINT_CGROUP 2
@@ -112,6 +112,8 @@ enum op_code {
 	OP_UNDUMPABLE,
 	OP_CLOSE_SLOT,
 	OP_LOOPBACK,
+	OP_TIMENS,
+	OP_CHOWN_STDIO,
 	OP_SETHOSTNAME,
 	OP_SETDOMAINNAME,
 	OP_KEYRING,
@@ -379,6 +381,19 @@ struct op_loopback {
 	uint64_t none[1];
 };
 
+/* Timens makes a time namespace, sets its offsets and moves this process into
+ * it; time_namespaces(7). */
+struct op_timens {
+	uint64_t proc;
+	struct ref_str offsets; /* lines of clock, seconds and nanoseconds */
+};
+
+/* ChownStdio gives standard input, output and error to the user, except
+ * terminals of others' and /dev/null. */
+struct op_chown_stdio {
+	uint64_t uid;
+};
+
 /* Sethostname sets the UTS namespace's host name; sethostname(2). */
 struct op_sethostname {
 	struct ref_str name;
@@ -528,6 +543,8 @@ int op_open_file(struct executor *x, const struct op_open_file *op);
 int op_undumpable(struct executor *x, const struct op_undumpable *op);
 int op_close_slot(struct executor *x, const struct op_close_slot *op);
 int op_loopback(struct executor *x, const struct op_loopback *op);
+int op_timens(struct executor *x, const struct op_timens *op);
+int op_chown_stdio(struct executor *x, const struct op_chown_stdio *op);
 int op_sethostname(struct executor *x, const struct op_sethostname *op);
 int op_setdomainname(struct executor *x, const struct op_setdomainname *op);
 int op_keyring(struct executor *x, const struct op_keyring *op);

@@ -36,7 +36,11 @@ int op_write_slot(struct executor *x, const struct op_write_slot *op)
 
 int op_write_proc(struct executor *x, const struct op_write_proc *op)
 {
-	const char *path = plan_str(x, op->path);
+	return write_proc(x, op, plan_str(x, op->path));
+}
+
+int write_proc(struct executor *x, const struct op_write_proc *op, const char *path)
+{
 	int proc = slot_fd(x, op->proc);
 	char self[256];
 	struct statfs fs;
@@ -55,7 +59,7 @@ int op_write_proc(struct executor *x, const struct op_write_proc *op)
 			 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
 	if (fd < 0)
 		return fail(x, "open /proc/%s", path);
-	r = write_all(x, fd, plan_str(x, op->path), plan_str(x, op->data), op->data.len);
+	r = write_all(x, fd, path, plan_str(x, op->data), op->data.len);
 	close(fd);
 	return r;
 }
