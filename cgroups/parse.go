@@ -76,6 +76,18 @@ func (u *CPUUsage) UsageAll(b []byte) {
 	}
 }
 
+// UsagePerCPU takes v1's cpuacct.usage_percpu: the nanoseconds of each CPU, in one
+// line.
+func (u *CPUUsage) UsagePerCPU(b []byte) {
+	fields := bytes.Fields(b)
+	list := make([]uint64, 0, len(fields))
+	for _, field := range fields {
+		n, _ := Number(field)
+		list = append(list, n)
+	}
+	u.PerCPU = list
+}
+
 func valueOr0(b []byte, key string) uint64 {
 	n, _ := Value(b, key)
 	return n

@@ -18,7 +18,7 @@ func (m *Manager) Stats() (*cgroups.Stats, error) {
 	r := statReader{buf: make([]byte, 0, 4096)}
 	s := &cgroups.Stats{Hugetlb: map[string]cgroups.HugetlbStats{}}
 	if f := m.legacy("cpuacct"); f != nil {
-		r.with(f, "cpuacct.usage_all", s.CPU.Usage.UsageAll)
+		r.cpuacct(f, &s.CPU.Usage)
 	}
 	if f := m.legacy("cpu"); f != nil {
 		r.with(f, "cpu.stat", s.CPU.CPUStatV1)
@@ -118,6 +118,15 @@ func (r *statReader) pressure(f *folder, file string) *cgroups.PSI {
 		return nil
 	}
 	return cgroups.ParsePressure(b)
+}
+
+// cpuacct takes user and kernel time, which v1 counts by clock ticks, and then
+// the times that it measures: a process that runs for less than a tick at a time
+// has no others.
+func (r *statReader) cpuacct(f *folder, u *cgroups.CPUUsage) {
+	r.with(f, "cpuacct.usage_all", u.UsageAll)
+	r.with(f, "cpuacct.usage", func(b []byte) { u.Total = cgroups.ParseLimit(b) })
+	r.with(f, "cpuacct.usage_percpu", u.UsagePerCPU)
 }
 
 func (r *statReader) memoryV1(f *folder, s *cgroups.MemoryStats) {

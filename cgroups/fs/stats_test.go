@@ -37,6 +37,21 @@ func TestStatsV2(t *testing.T) {
 	}
 }
 
+func TestStatsCPUV1(t *testing.T) {
+	m := fake(t, false, []string{"cpuacct"}, map[string]string{
+		"cpuacct.usage_all": "cpu user system\n0 4000000 0\n1 0 8000000\n", "cpuacct.usage": "12345678\n", "cpuacct.usage_percpu": "4345678 8000000 \n",
+	})
+	s, err := m.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cgroups.CPUUsage{Total: 12345678, PerCPU: []uint64{4345678, 8000000}, PerCPUUser: []uint64{4000000, 0}, PerCPUKernel: []uint64{0, 8000000},
+		User: 4000000, Kernel: 8000000}
+	if !reflect.DeepEqual(s.CPU.Usage, want) {
+		t.Errorf("got %+v", s.CPU.Usage)
+	}
+}
+
 func TestStatsBlkioV1(t *testing.T) {
 	m := fake(t, false, []string{"blkio"}, map[string]string{
 		"blkio.bfq.io_service_bytes_recursive": "Total 0\n", "blkio.throttle.io_service_bytes_recursive": "8:0 Read 5\nTotal 5\n",
