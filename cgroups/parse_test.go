@@ -129,6 +129,7 @@ func FuzzStats(f *testing.F) {
 		s.CPU.CPUStatV1(b)
 		s.CPU.CPUStatV2(b)
 		s.CPU.Usage.UsageAll(b)
+		s.CPU.Usage.UsagePerCPU(b)
 		s.Blkio.IOStat(b)
 		s.Blkio.Queued = ParseBlkio(b)
 		s.Memory.Raw = ParseFlat(b)
