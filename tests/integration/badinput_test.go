@@ -204,8 +204,6 @@ func badRest() []badInput {
 		{name: "no mount namespace", says: []string{"linux.namespaces", "mount"}, lax: true, spec: withoutNamespace(specs.MountNamespace)},
 		{name: "a relative namespace path", says: []string{"linux.namespaces[4].path"},
 			spec: withNamespace(specs.LinuxNamespace{Type: specs.IPCNamespace, Path: "ns/ipc"})},
-		{name: "a relative masked path", says: []string{"linux.maskedPaths[0]", "proc/kcore"}, lax: true,
-			spec: withLinux(func(l *specs.Linux) { l.MaskedPaths = []string{"proc/kcore"} })},
 		{name: "a cgroup path with ..", says: []string{"linux.cgroupsPath"}, lax: true,
 			spec: withLinux(func(l *specs.Linux) { l.CgroupsPath = "/../../" + l.CgroupsPath })},
 	}

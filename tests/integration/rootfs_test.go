@@ -190,3 +190,19 @@ func TestReadonlyPaths(t *testing.T) {
 		want(t, "option "+option+" of /dev/shm", mountAt(t, mounts, "/dev/shm").has(option), true)
 	}
 }
+
+// A relative path where the runtime-spec wants an absolute one is taken from the container's root, as runc does; berth
+// warns of it with its place in the config.
+func TestRelativePathsInTheConfig(t *testing.T) {
+	t.Parallel()
+	c := newContainer(t, withLinux(func(l *specs.Linux) {
+		l.MaskedPaths, l.ReadonlyPaths = []string{"secret"}, []string{"data"}
+	}), withScript("cat /secret; touch /data/new 2>&1; exit 0"))
+	c.writeFile("secret", "a secret", 0o644)
+	c.writeFile("data/file", "", 0o644)
+	r := c.run().ok(t)
+	if isBerth() {
+		want(t, "output", r.stdout, "touch: /data/new: Read-only file system\n")
+		wantContains(t, "warnings", r.stderr, "linux.maskedPaths[0]", "linux.readonlyPaths[0]")
+	}
+}
