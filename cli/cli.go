@@ -98,7 +98,8 @@ func (a *app) command() *cli.Command {
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		a.createCommand(), a.runCommand(), a.startCommand(), a.stateCommand(), a.killCommand(), a.deleteCommand(),
-		a.execCommand(), a.pauseCommand(), a.resumeCommand(), a.listCommand(), a.specCommand(), a.planCommand(), a.versionCommand(),
+		a.execCommand(), a.pauseCommand(), a.resumeCommand(), a.psCommand(), a.eventsCommand(), a.waitCommand(),
+		a.listCommand(), a.specCommand(), a.planCommand(), a.versionCommand(),
 	}
 }
 
@@ -175,22 +176,21 @@ func stateRoot(flag string) (string, error) {
 func longFlags(root *cli.Command, args []string) []string {
 	out := append([]string{}, args...)
 	flags := root.Flags
-	inCommand := false
+	var command *cli.Command
 	for i := 1; i < len(out); i++ {
 		arg := out[i]
 		if arg == "--" {
 			break
 		}
 		if !strings.HasPrefix(arg, "-") || arg == "-" {
-			if inCommand {
-				if stopsAtArgument(out[1:i]) {
-					break
+			if command != nil {
+				if command.StopOnNthArg != nil {
+					break // what follows the id is another program's
 				}
 				continue
 			}
-			if c := root.Command(arg); c != nil {
-				inCommand = true
-				flags = append(append([]cli.Flag{}, flags...), c.Flags...)
+			if command = root.Command(arg); command != nil {
+				flags = append(append([]cli.Flag{}, flags...), command.Flags...)
 			}
 			continue
 		}
@@ -208,17 +208,6 @@ func longFlags(root *cli.Command, args []string) []string {
 		}
 	}
 	return out
-}
-
-// stopsAtArgument says whether the command among args is exec, whose arguments
-// after the id are the process's.
-func stopsAtArgument(args []string) bool {
-	for _, a := range args {
-		if a == "exec" {
-			return true
-		}
-	}
-	return false
 }
 
 func findFlag(flags []cli.Flag, name string) cli.Flag {

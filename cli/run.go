@@ -52,6 +52,7 @@ func (a *app) runForeground(opt *libcontainer.CreateOptions, keep, subreaper boo
 	if opt.ConsoleSocket != "" {
 		return errors.New("--console-socket: only with --detach: without it berth relays the terminal itself")
 	}
+	opt.NotifyAsMain = true
 	var tty *terminal
 	if opt.Bundle.Spec.Process.Terminal {
 		var err error
@@ -105,14 +106,18 @@ func waitFor(pid int) (unix.WaitStatus, error) {
 
 // exitStatus turns how a process ended into berth's own exit code.
 func exitStatus(status unix.WaitStatus) error {
-	code := status.ExitStatus()
+	if code := codeOf(status); code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// codeOf is the exit code that a shell has for how a process ended.
+func codeOf(status unix.WaitStatus) int {
 	if status.Signaled() {
-		code = 128 + int(status.Signal())
+		return 128 + int(status.Signal())
 	}
-	if code == 0 {
-		return nil
-	}
-	return exitCode(code)
+	return status.ExitStatus()
 }
 
 // terminalNeeded words what is missing where berth itself has no terminal.
