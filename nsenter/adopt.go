@@ -64,10 +64,17 @@ func parseControl(oob []byte) (control, error) {
 		return c, fmt.Errorf("receive from the executor: %w", err)
 	}
 	for i := range messages {
+		if messages[i].Header.Level != unix.SOL_SOCKET {
+			continue
+		}
 		switch messages[i].Header.Type {
 		case unix.SCM_RIGHTS:
 			fds, err := unix.ParseUnixRights(&messages[i])
-			if err != nil || len(fds) != 1 {
+			if err != nil || len(fds) != 1 || c.fd >= 0 {
+				// They are open here by now, whatever else is wrong.
+				for _, fd := range fds {
+					unix.Close(fd)
+				}
 				return c, fmt.Errorf("receive a descriptor from the executor: %w", errors.Join(err, unix.EPROTO))
 			}
 			c.fd = fds[0]

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -55,42 +58,39 @@ func (p *Process) Recv() (Report, error) {
 	var err error
 	for {
 		n, oobn, _, _, err = unix.Recvmsg(p.socket, buf, oob, unix.MSG_CMSG_CLOEXEC)
-		if !errors.Is(err, unix.EINTR) {
+		// ECONNRESET is told once, before what it has sent: it ended with an
+		// answer of ours unread.
+		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNRESET) {
 			break
 		}
 	}
 	switch {
-	case errors.Is(err, unix.ECONNRESET):
-		// It ended with an answer of ours unread.
-		return Report{FD: -1}, io.EOF
 	case err != nil:
 		return Report{FD: -1}, fmt.Errorf("receive the executor's report: %w", err)
 	case n == 0:
 		return Report{FD: -1}, io.EOF
 	}
 	came, err := parseControl(oob[:oobn])
-	r := Report{FD: came.fd}
+	var point plan.Point
+	if err == nil {
+		err = p.adopt(came.sender)
+	}
+	if err == nil {
+		point, err = decodeReport(p.plan, buf[:n])
+	}
 	if err != nil {
-		return r, err
+		if came.fd >= 0 {
+			unix.Close(came.fd)
+		}
+		return Report{FD: -1}, err
 	}
-	if err := p.adopt(came.sender); err != nil {
-		return r, err
-	}
-	kind, point, err := decodeReport(p.plan, buf[:n])
-	if err != nil {
-		return r, err
-	}
-	if kind != plan.ReportSync {
-		return r, fmt.Errorf("the executor sent a report of unknown kind %d", kind)
-	}
-	r.Point = point
-	return r, nil
+	return Report{Point: point, FD: came.fd}, nil
 }
 
 // DecodeFailure returns the failure in a report that came after start, when
 // the plan is no longer at hand: only its last operations can have failed.
 func DecodeFailure(data []byte) error {
-	_, _, err := decodeReport(nil, data)
+	_, err := decodeReport(nil, data)
 	if err == nil {
 		return errors.New("the executor sent a report that tells no failure")
 	}
@@ -109,24 +109,45 @@ func (e *StepError) lastOps(code plan.Code) {
 	}
 }
 
-func decodeReport(p *plan.Plan, b []byte) (uint32, plan.Point, error) {
+// decodeReport returns the point where the executor waits, or what failed as
+// an error.
+func decodeReport(p *plan.Plan, b []byte) (plan.Point, error) {
 	if len(b) != plan.ReportSize {
-		return 0, 0, fmt.Errorf("the executor sent a report of %d bytes, not %d", len(b), plan.ReportSize)
+		return 0, fmt.Errorf("the executor sent a report of %d bytes, not %d", len(b), plan.ReportSize)
 	}
 	le := binary.LittleEndian
 	kind, step, errno, aux := le.Uint32(b), le.Uint32(b[4:]), le.Uint32(b[8:]), le.Uint32(b[12:])
-	if kind != plan.ReportFailed {
-		return kind, plan.Point(aux), nil
-	}
 	detail, _, _ := bytes.Cut(b[16:], []byte{0})
-	e := &StepError{Errno: syscall.Errno(errno), Detail: string(detail)}
-	if p != nil && int(step) < len(p.Steps) {
+	switch kind {
+	case plan.ReportSync:
+		return plan.Point(aux), nil
+	case plan.ReportBad:
+		return 0, fmt.Errorf("the executor refuses its plan, which is a fault of berth's: %s", printable(detail))
+	case plan.ReportFailed:
+	default:
+		return 0, fmt.Errorf("the executor sent a report of unknown kind %d", kind)
+	}
+	e := &StepError{Errno: syscall.Errno(errno), Detail: printable(detail)}
+	if p != nil && uint64(step) < uint64(len(p.Steps)) {
 		e.Op, e.Origin = p.Steps[step].Op, p.Steps[step].Origin
 	} else {
 		e.lastOps(plan.Code(aux))
 	}
-	return kind, 0, e
+	return 0, e
 }
+
+// printable returns what the executor says on one line that can be shown to a
+// terminal: it may have in it what an image calls its files.
+func printable(detail []byte) string {
+	text := string(detail)
+	if utf8.ValidString(text) && strings.IndexFunc(text, isControl) < 0 {
+		return text
+	}
+	quoted := strconv.Quote(text)
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+func isControl(r rune) bool { return !unicode.IsPrint(r) }
 
 // Answer lets the executor go on from a point, with data and descriptors for
 // it. It may be given before the executor gets there.
@@ -145,7 +166,7 @@ func (p *Process) Answer(point plan.Point, data []byte, fds ...int) error {
 		oob = unix.UnixRights(fds...)
 	}
 	err := unix.Sendmsg(p.socket, msg, oob, nil, unix.MSG_NOSIGNAL)
-	if errors.Is(err, unix.EPIPE) {
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
 		return nil // it has ended; its report, which Recv returns, says why
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ struct decoder {
 	const unsigned char *plan;
 	size_t size;
 	uint64_t pointers;
+	uint64_t read; /* bytes that references led to */
 	char *why;
 	size_t whysize;
 };
@@ -28,10 +29,22 @@ static int check_range(const struct decoder *d, uint32_t off, uint64_t len)
 	return off >= PLAN_HEADER_SIZE && off <= d->size && len <= d->size - off;
 }
 
-/* A string is inside the plan, ends with NUL and holds no other. */
-static int check_str(const struct decoder *d, struct ref_str r)
+/*
+ * The encoder writes everything once. References that share what they lead to
+ * could make a small plan take for ever to read.
+ */
+static int check_once(struct decoder *d, uint32_t off, uint64_t len)
 {
-	if (!check_range(d, r.off, (uint64_t)r.len + 1))
+	if (!check_range(d, off, len))
+		return 0;
+	d->read += len;
+	return d->read <= d->size;
+}
+
+/* A string is inside the plan, ends with NUL and holds no other. */
+static int check_str(struct decoder *d, struct ref_str r)
+{
+	if (!check_once(d, r.off, (uint64_t)r.len + 1))
 		return 0;
 	return memchr(d->plan + r.off, 0, (size_t)r.len + 1) == d->plan + r.off + r.len;
 }
@@ -40,7 +53,7 @@ static int check_list(struct decoder *d, struct ref_list l)
 {
 	const struct ref_str *refs;
 
-	if (l.off % PLAN_FIELD_SIZE || !check_range(d, l.off, (uint64_t)l.count * sizeof(*refs)))
+	if (l.off % PLAN_FIELD_SIZE || !check_once(d, l.off, (uint64_t)l.count * sizeof(*refs)))
 		return 0;
 	refs = (const struct ref_str *)(const void *)(d->plan + l.off);
 	for (uint32_t i = 0; i < l.count; i++)
@@ -50,9 +63,9 @@ static int check_list(struct decoder *d, struct ref_list l)
 	return 1;
 }
 
-static int check_blob(const struct decoder *d, struct ref_blob b)
+static int check_blob(struct decoder *d, struct ref_blob b)
 {
-	return b.off % PLAN_FIELD_SIZE == 0 && check_range(d, b.off, b.len);
+	return b.off % PLAN_FIELD_SIZE == 0 && check_once(d, b.off, b.len);
 }
 
 static int check_field(struct decoder *d, uint8_t kind, uint64_t v)
@@ -120,6 +133,8 @@ static int check_header(struct decoder *d)
 		return bad(d, 0, "not a plan of this version");
 	if (h->steps == 0 || h->steps > PLAN_MAX_STEPS || h->first != PLAN_HEADER_SIZE)
 		return bad(d, 0, "no operations, or too many");
+	if (h->pointers > h->size)
+		return bad(d, 0, "more pointers than there can be strings");
 	if (h->zero[0] || h->zero[1] || h->zero[2] || h->zero[3])
 		return bad(d, 0, "damaged header");
 	if (h->socket > 65535 || h->preserve > 65535 || h->slots_from > 65535 || h->slot_count > PLAN_SLOT_COUNT)

@@ -56,6 +56,15 @@ static int take_descriptors(struct executor *x)
 	return 0;
 }
 
+/* A damaged plan names a socket too; what it says there can do no harm. */
+static int refuse(struct executor *x)
+{
+	x->socket = (int)x->header->socket;
+	x->report_fd = -1;
+	send_report(x, PLAN_REPORT_BAD, 0, EINVAL, 0, -1);
+	return 1;
+}
+
 static int tolerated(const struct step *s, int error)
 {
 	for (uint16_t i = 0; i < s->tolerated; i++)
@@ -91,19 +100,18 @@ static int carry_out(struct executor *x)
 int main(int argc, char **argv)
 {
 	struct executor *x = &executor;
-	char why[64];
 	int r;
 
 	if (argc != 2 || map_plan(x, argv[1]) < 0)
 		return 1;
-	if (plan_check(x->plan, x->size, why, sizeof(why)) < 0)
-		return 1;
+	if (plan_check(x->plan, x->size, x->detail, sizeof(x->detail)) < 0)
+		return refuse(x);
 	for (int i = 0; i < PLAN_SLOT_COUNT; i++)
 		x->slots[i] = -1;
 	x->socket = (int)x->header->socket;
 	x->report_fd = -1;
-	x->pointers = mmap(NULL, ((size_t)x->header->pointers + 1) * sizeof(char *), PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	x->pointers = mmap(NULL, ((size_t)x->header->pointers + 1 + PLAN_MAX_LATE) * sizeof(char *),
+			   PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (x->pointers == MAP_FAILED)
 		r = fail(x, "mmap");
 	else

@@ -1,0 +1,65 @@
+package nsenter
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"berth/libcontainer/plan"
+)
+
+// What an error says where its number alone would leave one guessing. The words
+// about a program that is not found are those that engines look for.
+func TestCause(t *testing.T) {
+	two := []string{"/bin/x", "/usr/bin/x"}
+	for _, c := range []struct {
+		op    plan.Op
+		errno syscall.Errno
+		want  string
+	}{
+		{plan.FindExec{Name: "x", Candidates: two}, unix.ENOENT, `exec: "x": executable file not found in $PATH`},
+		{plan.FindExec{Name: "x", Candidates: two}, unix.EACCES, `exec: "x": permission denied`},
+		{plan.FindExec{Name: "x"}, unix.ENOENT, `exec: "x": executable file not found in $PATH`},
+		{plan.FindExec{Name: "/x", Candidates: []string{"/x"}}, unix.ENOENT, `exec: "/x": stat /x: no such file or directory`},
+		{plan.FindExec{Name: "/x", Candidates: []string{"/x"}}, unix.EISDIR, `exec: "/x": is a directory: permission denied`},
+		{plan.FindExec{Name: "/x/y", Candidates: []string{"/x/y"}}, unix.ENOTDIR, `exec: "/x/y": not a directory`},
+		{plan.Execve{}, unix.ENOEXEC, "exec format error: it is neither a program for this machine nor a script with #! in its first line"},
+		{plan.Execve{}, unix.ENOENT, "no such file or directory: its interpreter or dynamic loader is missing in the rootfs"},
+		{plan.Execve{}, unix.E2BIG, "argument list too long"},
+		{plan.OpenTree{Path: "/s"}, unix.ENOENT, "no such file or directory: make the source, or take the mount out"},
+		{plan.OpenTree{Path: "/s"}, unix.EINVAL, "invalid argument"},
+		{plan.Chdir{Path: "/f"}, unix.ENOTDIR, "not a directory: name a folder"},
+		{plan.Fsmount{Fstype: "dreamfs"}, unix.ENODEV, `no such device: this kernel knows no file system "dreamfs"`},
+		{plan.PivotRoot{}, unix.EINVAL, "invalid argument: where the host runs from an initramfs, use --no-pivot"},
+		{plan.PivotRoot{}, unix.EBUSY, "device or resource busy"},
+		{nil, unix.EPERM, "operation not permitted"},
+	} {
+		e := &StepError{Op: c.op, Errno: c.errno}
+		if got := e.Error(); got != c.want {
+			t.Errorf("%T, %v: got %q, want %q", c.op, c.errno, got, c.want)
+		}
+		e.Origin, e.Detail = plan.At("root.path"), "call"
+		if got, want := e.Error(), "root.path: call: "+c.want; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// Why no process could be made, and what to do.
+func TestStartError(t *testing.T) {
+	for errno, want := range map[syscall.Errno]string{
+		unix.ENOSPC: "user.max_*_namespaces",
+		unix.EPERM:  "need root or a user namespace",
+		unix.EAGAIN: "pids limit or RLIMIT_NPROC",
+		unix.ENOENT: "is /proc mounted",
+		unix.EACCES: "vm.memfd_noexec",
+		unix.ENOMEM: "cannot allocate memory",
+	} {
+		err := startError(errno)
+		if !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), errno.Error()) {
+			t.Errorf("%v: got %q", errno, err)
+		}
+	}
+}
