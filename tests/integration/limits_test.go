@@ -1,0 +1,323 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// withResources sets linux.resources but leaves its device rules.
+func withResources(change func(*specs.LinuxResources)) option {
+	return withLinux(func(l *specs.Linux) {
+		if l.Resources == nil {
+			l.Resources = &specs.LinuxResources{}
+		}
+		change(l.Resources)
+	})
+}
+
+// hasController says whether this host's layout offers a controller, on v1 or on v2.
+func hasController(controller string) bool {
+	if _, ok := host.cgroups.v1[controller]; ok {
+		return true
+	}
+	if host.cgroups.v2 == "" {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join(host.cgroups.v2, "cgroup.controllers"))
+	return err == nil && slices.Contains(strings.Fields(string(text)), controller)
+}
+
+// needsController skips, counted, where the layout at hand has not the controller.
+func needsController(t *testing.T, controller string) {
+	t.Helper()
+	if !hasController(controller) {
+		t.Skipf("no %s controller in the %s layout", controller, host.cgroups.kind())
+	}
+}
+
+// cgroupFile reads a control file of the container's cgroup, by its v1 controller and file, or its v2 file.
+func cgroupFile(t *testing.T, pid int, controller, v1File, v2File string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + itoa(pid) + "/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := membership(string(text))
+	mount, ok := host.cgroups.v1[controller]
+	file, key := v1File, controller
+	if !ok {
+		mount, file, key = host.cgroups.v2, v2File, ""
+	}
+	content, err := os.ReadFile(filepath.Join(mount, paths[key], file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(content))
+}
+
+// A fork bomb meets pids.limit: the shell cannot fork more processes than that, and the rest of the host is safe.
+func TestPidsLimitStopsForks(t *testing.T) {
+	t.Parallel()
+	needsController(t, "pids")
+	c := newContainer(t, withResources(func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(8))} }),
+		withScript("n=0; while test $n -lt 30; do sleep 300 & n=$((n+1)); done; echo forked all"))
+	r := c.run()
+	wantContains(t, "what the shell says", r.stderr, "can't fork")
+	if strings.Contains(r.stdout, "forked all") {
+		t.Error("30 processes were forked under a limit of 8")
+	}
+}
+
+// One process is enough room for a container: nothing of the runtime's own counts.
+func TestPidsLimitOfOne(t *testing.T) {
+	t.Parallel()
+	berthOnly(t, "a pids limit of 1: the reference needs room for its own threads")
+	needsController(t, "pids")
+	c := newContainer(t, withArgs("/bin/true"),
+		withResources(func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(1))} }))
+	c.run().ok(t)
+}
+
+// An allocator that goes over memory.limit is ended by the kernel: exit code 137.
+func TestMemoryLimitEndsAllocator(t *testing.T) {
+	t.Parallel()
+	needsController(t, "memory")
+	const limit = 16 << 20
+	c := newContainer(t,
+		withResources(func(r *specs.LinuxResources) {
+			r.Memory = &specs.LinuxMemory{Limit: ptr(int64(limit)), Swap: ptr(int64(limit))}
+		}),
+		// A tmpfs counts as memory: 64 MiB do not fit into 16.
+		withMounts(specs.Mount{Destination: "/fill", Type: "tmpfs", Source: "tmpfs", Options: []string{"size=256m"}}),
+		withArgs("dd", "if=/dev/zero", "of=/fill/it", "bs=1M", "count=64"))
+	c.run().exits(t, 137)
+}
+
+// A spinner under a quota of a quarter of one CPU is throttled, and gets about that much.
+func TestQuotaThrottlesSpinner(t *testing.T) {
+	needsController(t, "cpu")
+	c := newContainer(t,
+		withResources(func(r *specs.LinuxResources) {
+			r.CPU = &specs.LinuxCPU{Quota: ptr(int64(25000)), Period: ptr(uint64(100000))}
+		}),
+		withScript("echo ready; while test ! -e /enough; do :; done; exec sleep 300"))
+	s := c.startSleeping()
+	throttled := regexp.MustCompile(`(?m)^nr_throttled (\d+)`)
+	count := func() int {
+		m := throttled.FindStringSubmatch(cgroupFile(t, s.Pid, "cpu", "cpu.stat", "cpu.stat"))
+		if m == nil {
+			t.Fatal("cpu.stat has no nr_throttled")
+		}
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	waitFor(t, "5 throttled periods", func() bool { return count() >= 5 })
+	c.writeFile("enough", "", 0o644)
+	// The kernel's own count: in each period at most a quarter of its length.
+	periods := regexp.MustCompile(`(?m)^nr_periods (\d+)`).FindStringSubmatch(cgroupFile(t, s.Pid, "cpu", "cpu.stat", "cpu.stat"))
+	n, err := strconv.Atoi(periods[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := cpuSeconds(t, s.Pid)
+	// One period more than counted may be under way, and a slice of 5 ms may overrun in each.
+	if most := float64(n+1)*0.030 + 0.1; used > most {
+		t.Errorf("%d periods of 25 ms, but the process used %.2f s, more than %.2f s", n, used, most)
+	}
+}
+
+// cpuSeconds is the CPU time of a process, in seconds; fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms.
+func cpuSeconds(t *testing.T, pid int) float64 {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(text[strings.LastIndex(string(text), ")")+2:]))
+	var ticks int
+	for _, f := range fields[11:13] {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticks += n
+	}
+	return float64(ticks) / 100
+}
+
+// Each limit arrives in its control file with the value that the layout's conversion gives.
+func TestLimitsArrive(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []struct {
+		controller     string
+		set            func(*specs.LinuxResources)
+		v1File, v2File string
+		v1, v2         string
+	}{
+		{"pids", func(r *specs.LinuxResources) { r.Pids = &specs.LinuxPids{Limit: ptr(int64(77))} },
+			"pids.max", "pids.max", "77", "77"},
+		{"memory", func(r *specs.LinuxResources) { r.Memory = &specs.LinuxMemory{Limit: ptr(int64(64 << 20))} },
+			"memory.limit_in_bytes", "memory.max", "67108864", "67108864"},
+		{"memory", func(r *specs.LinuxResources) { r.Memory = &specs.LinuxMemory{Reservation: ptr(int64(32 << 20))} },
+			"memory.soft_limit_in_bytes", "memory.low", "33554432", "33554432"},
+		{"cpu", func(r *specs.LinuxResources) {
+			r.CPU = &specs.LinuxCPU{Quota: ptr(int64(50000)), Period: ptr(uint64(200000))}
+		}, "cpu.cfs_quota_us", "cpu.max", "50000", "50000 200000"},
+		{"cpuset", func(r *specs.LinuxResources) { r.CPU = &specs.LinuxCPU{Cpus: "0"} },
+			"cpuset.cpus", "cpuset.cpus", "0", "0"},
+	} {
+		t.Run(limit.controller+" "+limit.v2File, func(t *testing.T) {
+			t.Parallel()
+			needsController(t, limit.controller)
+			c := newContainer(t, withSleep(), withResources(limit.set))
+			s := c.startSleeping()
+			wanted := limit.v2
+			if _, v1 := host.cgroups.v1[limit.controller]; v1 {
+				wanted = limit.v1
+			}
+			want(t, limit.v2File, cgroupFile(t, s.Pid, limit.controller, limit.v1File, limit.v2File), wanted)
+		})
+	}
+}
+
+// Device rules decide what opens: /dev/null does, a device that no rule allows gets EPERM, one that a rule allows for
+// reading opens for that alone.
+func TestDeviceRulesDecide(t *testing.T) {
+	t.Parallel()
+	node := func(path string, major, minor int64) specs.LinuxDevice {
+		return specs.LinuxDevice{Path: path, Type: "c", Major: major, Minor: minor, FileMode: ptr(os.FileMode(0o666))}
+	}
+	major, minor := openableDevice(t)
+	c := newContainer(t, withCapabilities("CAP_DAC_OVERRIDE"),
+		withLinux(func(l *specs.Linux) {
+			l.Devices = append(l.Devices, node("/dev/read-only", major, minor), node("/dev/denied", 10, 235))
+		}),
+		withResources(func(r *specs.LinuxResources) {
+			r.Devices = []specs.LinuxDeviceCgroup{
+				{Allow: false, Access: "rwm"},
+				{Allow: true, Type: "c", Major: ptr(major), Minor: ptr(minor), Access: "r"},
+			}
+		}),
+		withScript(`echo x > /dev/null && echo null opens
+			( : < /dev/read-only ) && echo reading is allowed
+			( : > /dev/read-only ) || echo writing is not
+			( : < /dev/denied ) || echo the other is denied; exit 0`))
+	r := c.run().ok(t)
+	wantContains(t, "output", r.stdout, "null opens\n", "reading is allowed\n", "writing is not\n", "the other is denied\n")
+	want(t, "refusals", strings.Count(r.stderr, "Operation not permitted"), 2)
+}
+
+// openableDevice finds a character device of the host's that no container gets by default and that opens without more:
+// loop-control, fuse, tun, the active virtual terminal or the console.
+func openableDevice(t *testing.T) (major, minor int64) {
+	t.Helper()
+	for _, d := range [][2]int64{{10, 237}, {10, 229}, {10, 200}, {4, 0}, {5, 1}} {
+		path := filepath.Join(host.scratch, fmt.Sprintf("device-%d-%d", d[0], d[1]))
+		if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(uint32(d[0]), uint32(d[1])))); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(path)
+		opens := true
+		for _, flags := range []int{unix.O_RDONLY, unix.O_WRONLY} {
+			fd, err := unix.Open(path, flags|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				opens = false
+				break
+			}
+			unix.Close(fd)
+		}
+		if opens {
+			return d[0], d[1]
+		}
+	}
+	t.Skip("none of the devices that the test knows opens on this host")
+	return 0, 0
+}
+
+// Many rounds of create and delete leave not one cgroup or state folder more than before.
+func TestRoundsLeaveNothing(t *testing.T) {
+	rounds := 100
+	if n, err := strconv.Atoi(os.Getenv("BERTH_TEST_ROUNDS")); err == nil {
+		rounds = n
+	}
+	c := newContainer(t, withSleep())
+	before := cgroupFolders()
+	for i := range rounds {
+		c.create().ok(t)
+		c.created = nil
+		if r := c.delete("--force"); r.code != 0 {
+			t.Fatalf("round %d: delete --force: %s", i, r.stderr)
+		}
+	}
+	after := cgroupFolders()
+	for _, folder := range after {
+		if !slices.Contains(before, folder) && strings.Contains(folder, c.id) {
+			t.Errorf("%s is left after %d rounds", folder, rounds)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(c.stateRoot, "*")); len(left) > 0 {
+		t.Errorf("state is left after %d rounds: %v", rounds, left)
+	}
+}
+
+// A limit that cannot be set is one line that names it, and nothing is left.
+func TestBadLimits(t *testing.T) {
+	berthOnly(t, "the wording of a refused limit")
+	for _, bad := range []struct {
+		name, controller string
+		change           func(*specs.Linux)
+		says             []string
+	}{
+		{"memory below what the kernel takes", "memory", func(l *specs.Linux) {
+			l.Resources.Memory = &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Swap: ptr(int64(32 << 20))}
+		}, []string{"linux.resources.memory.swap"}},
+		{"a CPU that the host lacks", "cpuset", func(l *specs.Linux) {
+			l.Resources.CPU = &specs.LinuxCPU{Cpus: "4000"}
+		}, []string{"linux.resources.cpu.cpus", "4000"}},
+		{"a quota that the kernel refuses", "cpu", func(l *specs.Linux) {
+			l.Resources.CPU = &specs.LinuxCPU{Quota: ptr(int64(5)), Period: ptr(uint64(100000))}
+		}, []string{"linux.resources.cpu.quota"}},
+		{"a controller that is absent", "", func(l *specs.Linux) {
+			l.Resources.Rdma = map[string]specs.LinuxRdma{"mlx5_1": {HcaHandles: ptr(uint32(3))}}
+		}, []string{"linux.resources.rdma"}},
+		{"cgroupsPath for the other driver", "", func(l *specs.Linux) { l.CgroupsPath = "a.slice:b:c" },
+			[]string{"linux.cgroupsPath", "--systemd-cgroup"}},
+		{"cgroupsPath that climbs", "", func(l *specs.Linux) { l.CgroupsPath = "/a/../../b" }, []string{"linux.cgroupsPath"}},
+		{"a unified key with a slash", "", func(l *specs.Linux) {
+			l.Resources.Unified = map[string]string{"../memory.max": "1"}
+		}, []string{"linux.resources.unified"}},
+	} {
+		t.Run(bad.name, func(t *testing.T) {
+			if bad.controller != "" {
+				needsController(t, bad.controller)
+			}
+			if strings.Contains(bad.name, "absent") && hasController("rdma") {
+				t.Skip("this host has the rdma controller")
+			}
+			hostUnchanged(t)
+			c := newContainer(t, withLinux(func(l *specs.Linux) {
+				if l.Resources == nil {
+					l.Resources = &specs.LinuxResources{}
+				}
+				bad.change(l)
+			}))
+			r := c.run().exits(t, 1)
+			wantContains(t, "error", r.stderr, bad.says...)
+			if lines := strings.Count(strings.TrimSpace(r.stderr), "\n"); lines > 0 {
+				t.Errorf("the error has %d lines: %s", lines+1, fmt.Sprintf("%q", r.stderr))
+			}
+		})
+	}
+}
