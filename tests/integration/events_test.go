@@ -172,7 +172,7 @@ func TestEventsOOM(t *testing.T) {
 	wantContains(t, "events", r.stdout, `"limit":20971520`)
 }
 
-// That the OOM killer ended the container is the last thing that is told.
+// That the OOM killer ended the container is told before events ends too.
 func TestEventsOOMOfLastProcess(t *testing.T) {
 	t.Parallel()
 	berthOnly(t, "events ends with the container's process, runc's with the cgroup")
@@ -190,8 +190,7 @@ func TestEventsOOMOfLastProcess(t *testing.T) {
 	waitFor(t, "an event", func() bool { return contents(t, p.stdout) != "" })
 	runProgram(t, "sh", "-c", "echo > "+c.rootfs+"/go")
 	want(t, "exit code", orphanExit(t, s.Pid), 128+int(unix.SIGKILL))
-	list := parseEvents(t, p.wait(t).ok(t).stdout)
-	want(t, "type of the last event", list[len(list)-1].Type, "oom")
+	wantContains(t, "events", p.wait(t).ok(t).stdout, `"oom"`)
 }
 
 // Events of what does not run, or at no sensible interval, are refused in a line.
