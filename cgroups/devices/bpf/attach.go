@@ -43,16 +43,13 @@ type infoAttr struct {
 // programInfo is struct bpf_prog_info of linux/bpf.h up to the name; the kernel
 // fills in as much as it is given room for.
 type programInfo struct {
-	kind, id      uint32
-	tag           [8]byte
-	jitedLength   uint32
-	xlatedLength  uint32
-	jited, xlated uint64
-	loadTime      uint64
-	createdBy     uint32
-	mapCount      uint32
-	maps          uint64
-	name          [unix.BPF_OBJ_NAME_LEN]byte
+	_    [2]uint32 // type, id
+	_    [8]byte   // tag
+	_    [2]uint32 // jited_prog_len, xlated_prog_len
+	_    [3]uint64 // jited_prog_insns, xlated_prog_insns, load_time
+	_    [2]uint32 // created_by_uid, nr_map_ids
+	_    uint64    // map_ids
+	name [unix.BPF_OBJ_NAME_LEN]byte
 }
 
 // maxPrograms is how many programs of a type a cgroup can have
