@@ -70,6 +70,12 @@ func createOptions(c *cli.Command) (*libcontainer.CreateOptions, error) {
 	if opt.ConsoleSocket != "" && !bundle.Spec.Process.Terminal {
 		return nil, errors.New("--console-socket: process.terminal is false: set it, or leave the socket out")
 	}
+	if opt.PreserveFDs < 0 {
+		return nil, checkPreserved(opt.PreserveFDs)
+	}
+	if err := activation(opt); err != nil {
+		return nil, err
+	}
 	return opt, checkPreserved(opt.PreserveFDs)
 }
 

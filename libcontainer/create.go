@@ -35,6 +35,15 @@ type CreateOptions struct {
 	NoNewKeyring bool
 	// PreserveFDs is how many descriptors from 3 on the process keeps.
 	PreserveFDs int
+	// ListenFDs is how many of those, from 3 on, are sockets of systemd's
+	// socket activation, and ListenNames their names; sd_listen_fds(3).
+	ListenFDs   int
+	ListenNames string
+	// NotifySocket is the socket where systemd waits to be told that the
+	// service is ready, or empty; sd_notify(3).
+	NotifySocket string
+	// NotifyAsMain says that berth stays the service's main process.
+	NotifyAsMain bool
 	// PidFile gets init's pid once it exists for good; empty for none.
 	PidFile string
 	// ConsoleSocket is a unix socket that gets the terminal's master.
@@ -61,6 +70,7 @@ type creation struct {
 	join    *fs.Join
 	process *nsenter.Process
 	fds     []int // to be closed at the end
+	notify  int   // the container's own notify socket, one of fds
 	// seccompSent says that the answer at plan.PointSeccomp went ahead.
 	seccompSent bool
 	// hooked says that hooks have run: those of poststop come after a failure.
@@ -73,6 +83,9 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	if err := checkID(opt.ID); err != nil {
 		return nil, err
 	}
+	own := *opt
+	own.Bundle = r.activated(opt)
+	opt = &own
 	m := &creation{opt: opt}
 	defer m.close()
 	if err := r.connect(m); err != nil {
@@ -124,7 +137,7 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 	}
 	opt, b := m.opt, m.opt.Bundle
 	in := compile.Input{Spec: b.Spec, ID: opt.ID, Bundle: b.Path, Host: host,
-		NoPivot: opt.NoPivot, NoNewKeyring: opt.NoNewKeyring, Wait: opt.Wait}
+		NoPivot: opt.NoPivot, NoNewKeyring: opt.NoNewKeyring, Wait: opt.Wait, LateEnv: opt.ListenFDs > 0}
 	controlGroup := "/"
 	if m.systemd != nil {
 		controlGroup = m.systemd.ControlGroup()
@@ -208,6 +221,9 @@ func (m *creation) make() error {
 	}
 	if err := os.WriteFile(filepath.Join(m.dir, configFile), m.opt.Bundle.Config, 0o600); err != nil {
 		return fmt.Errorf("keep config.json: %w", err)
+	}
+	if err := m.makeNotifySocket(); err != nil {
+		return err
 	}
 	slots, err := m.slots()
 	if err != nil {

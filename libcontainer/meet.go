@@ -131,9 +131,12 @@ func (m *creation) created(passwd, program int) error {
 	if err := sendPidfd(m.opt.PidfdSocket, m.process.PidFD); err != nil {
 		return err
 	}
-	var home []byte
-	if m.compile.Home {
-		home = []byte("HOME=" + homeFolder(passwd, m.opt.Bundle.Spec.Process.User.UID))
+	if err := m.relayNotify(); err != nil {
+		return err
+	}
+	late, err := m.lateEnv(passwd)
+	if err != nil {
+		return err
 	}
 	var fds []int
 	if m.compile.SeccompAt == plan.PointCreated {
@@ -149,9 +152,9 @@ func (m *creation) created(passwd, program int) error {
 		if err := writePidFile(m.opt.PidFile, m.Pid); err != nil {
 			return err
 		}
-		return m.process.Answer(plan.PointCreated, home, fds...)
+		return m.process.Answer(plan.PointCreated, late, fds...)
 	}
-	if err := m.process.Answer(plan.PointCreated, home, fds...); err != nil {
+	if err := m.process.Answer(plan.PointCreated, late, fds...); err != nil {
 		return err
 	}
 	if err := executed(m.process); err != nil {

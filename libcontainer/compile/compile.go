@@ -36,6 +36,8 @@ type Input struct {
 	// Wait makes the process wait on a FIFO for start, as create does; without
 	// it the process goes on as soon as the parent says so, as in run.
 	Wait bool
+	// LateEnv says that entries of the environment come at plan.PointCreated.
+	LateEnv bool
 }
 
 // Output is a plan and what the parent must do for it.

@@ -80,7 +80,7 @@ func (c *compiler) compileStart(p *specs.Process) {
 	if lateSeccomp {
 		c.p.Add(plan.At("linux.seccomp"), plan.Seccomp{Program: plan.SlotSeccomp})
 	}
-	c.p.Add(plan.At("process.args"), plan.Execve{Argv: p.Args, Envp: p.Env, Late: c.out.Home})
+	c.p.Add(plan.At("process.args"), plan.Execve{Argv: p.Args, Envp: p.Env, Late: c.out.Home || c.LateEnv})
 }
 
 // compileRlimits comes after everything that opens files: the limits are the

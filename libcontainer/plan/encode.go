@@ -18,6 +18,7 @@ const (
 	MaxSize    = 64 << 20 // bytes of an encoded plan
 	MaxSteps   = 1 << 16  // operations
 	MaxOnError = 4        // tolerated error numbers of a step
+	MaxLate    = 4        // entries of the environment that an answer brings
 )
 
 // Sizes of the fixed parts, in bytes.

@@ -31,8 +31,8 @@ type Fork struct{}
 
 // Sync reports Point to the parent and waits for its answer. Where Send is a
 // slot, its descriptor goes along; Fds descriptors of the answer are put into
-// slots from Into on; bytes of the answer are kept as the late environment
-// entry. EOF instead of an answer ends the process: the parent is gone.
+// slots from Into on; bytes of the answer are kept as late entries of the
+// environment, with a NUL between them. EOF instead of an answer ends the process: the parent is gone.
 type Sync struct {
 	Point Point
 	Send  Slot
@@ -360,5 +360,15 @@ type WaitStart struct {
 type Execve struct {
 	Argv []string
 	Envp []string
-	Late bool // append the environment entry that a Sync brought
+	Late bool // append the environment entries that a Sync brought
+}
+
+// RelayNotify passes on to To what the container's processes send to From by
+// sd_notify(3), until the process behind Pidfd has ended; then this one ends.
+type RelayNotify struct {
+	From  Slot
+	To    Slot
+	Pidfd Slot
+	Keep  []string // beginnings of the lines that go on
+	Extra string   // a line to add to the message that says ready; empty for none
 }

@@ -60,6 +60,7 @@ const (
 	CodeFindExec
 	CodeWaitStart
 	CodeExecve
+	CodeRelayNotify
 	codeCount
 )
 
@@ -117,6 +118,7 @@ var fieldCounts = [codeCount]uint8{
 	CodeFindExec:        2,
 	CodeWaitStart:       2,
 	CodeExecve:          3,
+	CodeRelayNotify:     5,
 }
 
 // String returns the operation's name as the executor calls it.
@@ -226,6 +228,8 @@ func (c Code) String() string {
 		return "wait_start"
 	case CodeExecve:
 		return "execve"
+	case CodeRelayNotify:
+		return "relay_notify"
 	}
 	return "operation?"
 }
@@ -1093,4 +1097,26 @@ func (o Execve) encode(e *encoder) {
 	e.strings(o.Argv)
 	e.strings(o.Envp)
 	e.bool(o.Late)
+}
+
+// Code returns CodeRelayNotify.
+func (o RelayNotify) Code() Code { return CodeRelayNotify }
+
+// Args returns the arguments in order.
+func (o RelayNotify) Args() []Arg {
+	return []Arg{
+		{"from", o.From},
+		{"to", o.To},
+		{"pidfd", o.Pidfd},
+		{"keep", o.Keep},
+		{"extra", o.Extra},
+	}
+}
+
+func (o RelayNotify) encode(e *encoder) {
+	e.uint(uint64(o.From))
+	e.uint(uint64(o.To))
+	e.uint(uint64(o.Pidfd))
+	e.strings(o.Keep)
+	e.string(o.Extra)
 }

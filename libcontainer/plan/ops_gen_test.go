@@ -57,5 +57,6 @@ func every() []Op {
 		FindExec{},
 		WaitStart{},
 		Execve{},
+		RelayNotify{},
 	}
 }

@@ -113,24 +113,36 @@ int op_wait_start(struct executor *x, const struct op_wait_start *op)
 	return 0;
 }
 
-static const char **list_pointers(struct executor *x, struct ref_list list, const char *late)
+static const char **list_pointers(struct executor *x, struct ref_list list)
 {
 	const char **all = x->pointers + x->pointers_used;
 
 	for (uint32_t i = 0; i < list.count; i++)
 		all[i] = plan_item(x, list, i);
-	if (late)
-		all[list.count++] = late;
 	all[list.count] = NULL;
 	x->pointers_used += list.count + 1;
 	return all;
 }
 
+/* Puts what an answer brought behind the last of envp. */
+static void add_late(struct executor *x)
+{
+	const char *entry = x->late;
+
+	for (int i = 0; i < PLAN_MAX_LATE && entry < x->late + x->late_len; i++) {
+		x->pointers[x->pointers_used - 1] = entry;
+		x->pointers[x->pointers_used++] = NULL;
+		entry += strlen(entry) + 1;
+	}
+}
+
 int op_execve(struct executor *x, const struct op_execve *op)
 {
-	const char **argv = list_pointers(x, op->argv, NULL);
-	const char **envp = list_pointers(x, op->envp, op->late && x->late[0] ? x->late : NULL);
+	const char **argv = list_pointers(x, op->argv);
+	const char **envp = list_pointers(x, op->envp);
 
+	if (op->late)
+		add_late(x);
 	if (!x->executable)
 		return fail_with(x, ENOENT, "execve");
 	/* execve takes pointers to char that it does not write to. */

@@ -82,9 +82,10 @@ struct executor {
 
 	const char **pointers; /* room for argv and envp */
 	uint32_t pointers_used;
-	int cwd_refused;	/* op_chdir put it off */
-	const char *executable; /* what op_find_exec chose */
-	char late[PLAN_REPLY_DATA + 1];
+	int cwd_refused;		/* op_chdir put it off */
+	const char *executable;		/* what op_find_exec chose */
+	char late[PLAN_REPLY_DATA + 1]; /* entries for the environment, each with its NUL */
+	uint32_t late_len;
 	char detail[PLAN_REPORT_DETAIL];
 };
 

@@ -42,6 +42,7 @@
 #define PLAN_MAX_SIZE (64 << 20)
 #define PLAN_MAX_STEPS (1 << 16)
 #define PLAN_MAX_ON_ERROR 4
+#define PLAN_MAX_LATE 4
 #define PLAN_HEADER_SIZE 64
 #define PLAN_STEP_HEADER_SIZE 24
 #define PLAN_FIELD_SIZE 8
@@ -131,6 +132,7 @@ enum op_code {
 	OP_FIND_EXEC,
 	OP_WAIT_START,
 	OP_EXECVE,
+	OP_RELAY_NOTIFY,
 	OP_COUNT,
 };
 
@@ -161,8 +163,8 @@ struct op_fork {
 
 /* Sync reports Point to the parent and waits for its answer. Where Send is a
  * slot, its descriptor goes along; Fds descriptors of the answer are put into
- * slots from Into on; bytes of the answer are kept as the late environment
- * entry. EOF instead of an answer ends the process: the parent is gone. */
+ * slots from Into on; bytes of the answer are kept as late entries of the
+ * environment, with a NUL between them. EOF instead of an answer ends the process: the parent is gone. */
 struct op_sync {
 	uint64_t point;
 	uint64_t send;
@@ -496,7 +498,17 @@ struct op_wait_start {
 struct op_execve {
 	struct ref_list argv;
 	struct ref_list envp;
-	uint64_t late; /* append the environment entry that a Sync brought */
+	uint64_t late; /* append the environment entries that a Sync brought */
+};
+
+/* RelayNotify passes on to To what the container's processes send to From by
+ * sd_notify(3), until the process behind Pidfd has ended; then this one ends. */
+struct op_relay_notify {
+	uint64_t from;
+	uint64_t to;
+	uint64_t pidfd;
+	struct ref_list keep; /* beginnings of the lines that go on */
+	struct ref_str extra; /* a line to add to the message that says ready; empty for none */
 };
 
 #define OP_FIELDS_MAX 7
@@ -562,5 +574,6 @@ int op_set_name(struct executor *x, const struct op_set_name *op);
 int op_find_exec(struct executor *x, const struct op_find_exec *op);
 int op_wait_start(struct executor *x, const struct op_wait_start *op);
 int op_execve(struct executor *x, const struct op_execve *op);
+int op_relay_notify(struct executor *x, const struct op_relay_notify *op);
 
 #endif

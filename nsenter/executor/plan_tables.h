@@ -55,6 +55,7 @@ const struct op_desc op_descs[OP_COUNT] = {
 	[OP_FIND_EXEC] = {"find_exec", 2, {FIELD_STR, FIELD_LIST}},
 	[OP_WAIT_START] = {"wait_start", 2, {FIELD_SLOT, FIELD_SLOT}},
 	[OP_EXECVE] = {"execve", 3, {FIELD_LIST, FIELD_LIST, FIELD_BOOL}},
+	[OP_RELAY_NOTIFY] = {"relay_notify", 5, {FIELD_SLOT, FIELD_SLOT, FIELD_SLOT, FIELD_LIST, FIELD_STR}},
 };
 
 int op_dispatch(struct executor *x, enum op_code code, const void *fields)
@@ -164,6 +165,8 @@ int op_dispatch(struct executor *x, enum op_code code, const void *fields)
 		return op_wait_start(x, fields);
 	case OP_EXECVE:
 		return op_execve(x, fields);
+	case OP_RELAY_NOTIFY:
+		return op_relay_notify(x, fields);
 	case OP_NONE:
 	case OP_COUNT:
 		break;

@@ -147,6 +147,7 @@ int op_sync(struct executor *x, const struct op_sync *op)
 	if (reply.len) {
 		memcpy(x->late, reply.data, reply.len);
 		x->late[reply.len] = 0;
+		x->late_len = reply.len;
 	}
 	return 0;
 }
