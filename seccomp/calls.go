@@ -105,11 +105,11 @@ func memberOf(name string) (member, bool) {
 }
 
 // resolve gives the calls of each architecture of the profile in the order of
-// the rules, and the names that libseccomp does not know on any.
-func resolve(prof *profile) (calls [][]call, unknown []string, err error) {
+// the rules, and the names that no architecture has. find is newLookup.
+func resolve(prof *profile, find func(arch) (lookup, error)) (calls [][]call, unknown []string, err error) {
 	calls = make([][]call, len(prof.archs))
 	for n, a := range prof.archs {
-		numbers, err := newNumbers(a)
+		numbers, err := newNumbers(a, find)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -144,8 +144,8 @@ type numbers struct {
 	own             map[string]int32 // numbers that members have beside, see direct
 }
 
-func newNumbers(a arch) (n numbers, err error) {
-	if n.lookup, err = newLookup(a); err != nil {
+func newNumbers(a arch, find func(arch) (lookup, error)) (n numbers, err error) {
+	if n.lookup, err = find(a); err != nil {
 		return n, err
 	}
 	if n.socketcall, err = n.number("socketcall"); err != nil {

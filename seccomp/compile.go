@@ -29,8 +29,7 @@ func Validate(p *specs.LinuxSeccomp) []error {
 }
 
 // Compile makes the program of a profile: see the package comment for how, and
-// for what the words of the profile mean. It changes nothing on the host; it
-// needs libseccomp (a build without cgo has none and says so).
+// for what the words of the profile mean. It changes nothing on the host.
 //
 // log, which may be nil, gets debug lines: system calls that libseccomp does not
 // know, architectures that this machine does not have.
@@ -39,14 +38,14 @@ func Validate(p *specs.LinuxSeccomp) []error {
 // and says what to do. The caller checks that linux.seccomp.listenerPath is set
 // when Notify is: it may have another receiver.
 func Compile(p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
-	return compileFor(thisMachine(), p, log)
+	return compileFor(thisMachine(), newLookup, p, log)
 }
 
 // wrongArch is libseccomp's SCMP_FLTATR_ACT_BADARCH default, which runc and crun
 // keep.
 const wrongArch = unix.SECCOMP_RET_KILL_THREAD
 
-func compileFor(m machine, p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
+func compileFor(m machine, find func(arch) (lookup, error), p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
 	prof, notes, problems := parse(p, m)
 	if log != nil {
 		for _, n := range notes {
@@ -59,7 +58,7 @@ func compileFor(m machine, p *specs.LinuxSeccomp, log func(msg string)) (*Progra
 	if err := supported(prof.flags); err != nil {
 		return nil, err
 	}
-	calls, unknown, err := resolve(prof)
+	calls, unknown, err := resolve(prof, find)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ func NewKey(p *specs.LinuxSeccomp, release string) Key {
 	k := make(Key, 0, 8192)
 	k = k.number(formatVersion)
 	k = k.text(runtime.GOARCH)
+	k = k.text(numberSource)
 	k = k.text(LibraryVersion())
 	k = k.text(release)
 	k = k.text(string(p.DefaultAction))

@@ -1,4 +1,4 @@
-//go:build cgo && amd64
+//go:build amd64
 
 package seccomp
 

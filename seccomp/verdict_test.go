@@ -5,7 +5,6 @@ package seccomp
 import (
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -169,13 +168,6 @@ func calls(random *rand.Rand, p *specs.LinuxSeccomp, e *evaluator, each, busyEac
 		}
 	}
 	return out
-}
-
-func needX86(t *testing.T) {
-	t.Helper()
-	if runtime.GOARCH != "amd64" {
-		t.Skip("the numbers in this test are those of x86")
-	}
 }
 
 // verdictTest compares what a compiled program says of calls with what the

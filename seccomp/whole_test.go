@@ -159,3 +159,14 @@ func comparison(op operator) libseccomp.ScmpCompareOp {
 	}
 	return libseccomp.CompareInvalid
 }
+
+func BenchmarkLibseccomp(b *testing.B) {
+	p := workload(b, "docker-run.json")
+	for _, level := range []int{1, 2} {
+		b.Run(fmt.Sprintf("level %d", level), func(b *testing.B) {
+			for b.Loop() {
+				b.ReportMetric(float64(len(wholeProgram(b, thisMachine(), p, level))), "insns")
+			}
+		})
+	}
+}

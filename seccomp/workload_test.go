@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -21,4 +22,11 @@ func workload(t testing.TB, name string) *specs.LinuxSeccomp {
 		t.Fatal(err)
 	}
 	return config.Linux.Seccomp
+}
+
+func needX86(t *testing.T) {
+	t.Helper()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the numbers in this test are those of x86")
+	}
 }

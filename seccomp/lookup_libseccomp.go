@@ -12,29 +12,31 @@ import (
 // haveLibrary says whether this build can compile profiles.
 const haveLibrary = true
 
-// LibraryVersion gives libseccomp's version, "2.5.4", or "" in a build without it.
+// LibraryVersion gives the version of libseccomp that the numbers of system
+// calls come from, "2.5.4"; "" in a build that has none.
 func LibraryVersion() string {
 	major, minor, micro := libseccomp.GetLibraryVersion()
 	return fmt.Sprintf("%d.%d.%d", major, minor, micro)
 }
 
-// unknownCall is __NR_SCMP_ERROR: no architecture has a call of that name.
-const unknownCall = -1
+// numberSource tells builds apart whose numbers come from elsewhere.
+const numberSource = "libseccomp"
 
-// lookup finds the numbers of one architecture.
-type lookup struct {
+// libraryLookup asks libseccomp.
+type libraryLookup struct {
 	name arch
 	arch libseccomp.ScmpArch
 }
 
 func newLookup(a arch) (lookup, error) {
 	la, err := a.library()
-	return lookup{a, la}, err
+	if err != nil {
+		return nil, err
+	}
+	return libraryLookup{a, la}, nil
 }
 
-// number gives the number of a system call; negative when the architecture has
-// none, unknownCall when no architecture has it.
-func (l lookup) number(name string) (int32, error) {
+func (l libraryLookup) number(name string) (int32, error) {
 	nr, err := libseccomp.GetSyscallFromNameByArch(name, l.arch)
 	switch {
 	case err == libseccomp.ErrSyscallDoesNotExist:
@@ -45,9 +47,8 @@ func (l lookup) number(name string) (int32, error) {
 	return int32(nr), nil
 }
 
-// callName gives the name of a number, "" when there is none.
-func (l lookup) callName(nr int32) string {
-	name, err := libseccomp.ScmpSyscall(nr).GetNameByArch(l.arch)
+func (l libraryLookup) callName(number int32) string {
+	name, err := libseccomp.ScmpSyscall(number).GetNameByArch(l.arch)
 	if err != nil {
 		return ""
 	}
