@@ -98,7 +98,7 @@ func (a *app) command() *cli.Command {
 func (a *app) commands() []*cli.Command {
 	return []*cli.Command{
 		a.createCommand(), a.runCommand(), a.startCommand(), a.stateCommand(), a.killCommand(), a.deleteCommand(),
-		a.execCommand(), a.pauseCommand(), a.resumeCommand(), a.psCommand(), a.eventsCommand(), a.waitCommand(),
+		a.execCommand(), a.pauseCommand(), a.resumeCommand(), a.psCommand(), a.eventsCommand(), a.updateCommand(), a.waitCommand(),
 		a.listCommand(), a.specCommand(), a.planCommand(), a.versionCommand(),
 	}
 }

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -59,32 +58,12 @@ func parseEvents(t *testing.T, text string) []event {
 	return list
 }
 
-// has says whether the layout that the tests see has a v1 controller, or a v2 one with that name.
-func (l layout) has(v1, v2 string) bool {
-	if _, ok := l.v1[v1]; ok {
-		return true
-	}
-	if l.v2 == "" {
-		return false
-	}
-	text, err := os.ReadFile(l.v2 + "/cgroup.controllers")
-	if err != nil {
-		return false
-	}
-	for _, word := range strings.Fields(string(text)) {
-		if word == v2 {
-			return true
-		}
-	}
-	return false
-}
-
 // events --stats prints the container's figures once.
 func TestEventsStats(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t, withScript("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 600 & echo ready; wait"),
 		withLinux(func(l *specs.Linux) {
-			if host.cgroups.has("pids", "pids") {
+			if hasController("pids") {
 				l.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(33))}}
 			}
 		}))
@@ -100,16 +79,16 @@ func TestEventsStats(t *testing.T) {
 	want(t, "id", e.ID, c.id)
 	d := e.Data
 	want(t, "kernel and user times are there", d.CPU.Usage.Kernel != nil && d.CPU.Usage.User != nil, true)
-	if host.cgroups.has("cpuacct", "cpu") && d.CPU.Usage.Total < uint64(time.Millisecond) {
+	if (hasController("cpuacct") || hasController("cpu")) && d.CPU.Usage.Total < uint64(time.Millisecond) {
 		t.Errorf("100000 rounds of a shell took %d ns of CPU time", d.CPU.Usage.Total)
 	}
-	if host.cgroups.has("memory", "memory") {
+	if hasController("memory") {
 		if u := d.Memory.Usage; u.Usage < 4096 || u.Usage > 100<<20 || u.Limit == 0 {
 			t.Errorf("memory: %+v", u)
 		}
 		want(t, "raw memory figures are there", len(d.Memory.Raw) > 0, true)
 	}
-	if host.cgroups.has("pids", "pids") {
+	if hasController("pids") {
 		want(t, "processes", d.Pids.Current, 2)
 		want(t, "their limit", d.Pids.Limit, 33)
 	}
@@ -146,9 +125,7 @@ func TestEventsStream(t *testing.T) {
 func TestEventsOOM(t *testing.T) {
 	t.Parallel()
 	needsRoot(t)
-	if !host.cgroups.has("memory", "memory") {
-		t.Skip("this host's layout has no memory controller")
-	}
+	needsController(t, "memory")
 	const limit = 20 << 20
 	c := newContainer(t, withScript("echo ready; read line < /go; tail /dev/zero; echo survived; exec sleep 600"),
 		withLinux(func(l *specs.Linux) {
@@ -176,9 +153,7 @@ func TestEventsOOM(t *testing.T) {
 func TestEventsOOMOfLastProcess(t *testing.T) {
 	t.Parallel()
 	berthOnly(t, "events ends with the container's process, runc's with the cgroup")
-	if !host.cgroups.has("memory", "memory") {
-		t.Skip("this host's layout has no memory controller")
-	}
+	needsController(t, "memory")
 	const limit = 20 << 20
 	c := newContainer(t, withScript("echo ready; read line < /go; exec tail /dev/zero"),
 		withLinux(func(l *specs.Linux) {
