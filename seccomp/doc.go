@@ -40,6 +40,10 @@
 // profile means, with the kernel's own BPF, and with libseccomp's programs
 // wherever those are right.
 //
+// libseccomp is asked at run time where berth is built with cgo. Built without,
+// the numbers come from a table that libseccomp wrote (numbers_GOARCH.go; amd64
+// and arm64), and the programs are the same, byte for byte.
+//
 // # ENOSYS for system calls newer than the profile
 //
 // A profile that denies by default answers EPERM to a system call that did not
