@@ -21,13 +21,6 @@ type Program struct {
 	Notify bool
 }
 
-// Validate gives every problem of p that can be seen without libseccomp, each
-// with its place in config.json and what to do. It does no I/O.
-func Validate(p *specs.LinuxSeccomp) []error {
-	_, _, problems := parse(p, thisMachine())
-	return problems
-}
-
 // Compile makes the program of a profile: see the package comment for how, and
 // for what the words of the profile mean. It changes nothing on the host.
 //

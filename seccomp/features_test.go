@@ -61,8 +61,8 @@ func TestFeatures(t *testing.T) {
 			}
 		}
 	}
-	if Validate(&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: archs(f.Archs)}) != nil {
-		t.Error("an architecture is listed and refused")
+	if _, err := Compile(&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: archs(f.Archs)}, nil); err != nil {
+		t.Errorf("an architecture is listed and refused: %v", err)
 	}
 }
 

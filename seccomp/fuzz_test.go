@@ -23,7 +23,7 @@ func FuzzCompile(f *testing.F) {
 		if json.Unmarshal([]byte(text), &p) != nil {
 			return
 		}
-		problems := Validate(&p)
+		_, _, problems := parse(&p, thisMachine())
 		program, err := Compile(&p, func(string) {})
 		if err != nil {
 			if program != nil || !strings.HasPrefix(err.Error(), "linux.seccomp") || strings.Contains(err.Error(), "\n") {

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxErrno is the largest value that libseccomp takes for SCMP_ACT_ERRNO, one
-// less than the kernel's MAX_ERRNO (linux/err.h).
-const maxErrno = 4094
+// maxErrno is the kernel's MAX_ERRNO (linux/err.h); seccomp(2) would silently cut
+// a larger one. (libseccomp takes one less.)
+const maxErrno = 4095
 
 // actionNames, operatorNames, archNames and flagNames are functions and not
 // variables so that nothing is built when the program starts.

@@ -156,6 +156,8 @@ func (c *parser) syscall(i int, s *specs.LinuxSyscall) {
 		switch {
 		case name == "":
 			c.problem("linux.seccomp.%s.names[%d]: empty: name a system call, or remove the entry", at, j)
+		case strings.IndexByte(name, 0) >= 0: // libseccomp would read up to there
+			c.problem("linux.seccomp.%s.names[%d]: %q is no name of a system call: correct or remove it", at, j, name)
 		case notify && name == "write":
 			// The executor reports the listener's number with write(2) after the
 			// filter is on; nobody could answer the notification yet.
