@@ -33,7 +33,7 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 // Main runs berth with the arguments of main and returns its exit code.
 func Main(args []string) int {
 	app := &app{}
-	root := app.command()
+	root := app.command(args)
 	err := root.Run(context.Background(), longFlags(root, args))
 	var code exitCode
 	switch {
@@ -56,7 +56,8 @@ type app struct {
 	runtime *libcontainer.Runtime
 }
 
-func (a *app) command() *cli.Command {
+// command returns berth's command line, as far as it takes to run args.
+func (a *app) command(args []string) *cli.Command {
 	quiet := func(context.Context, *cli.Command, error) {}
 	usage := func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		err = fmt.Errorf("%w: see `%s --help`", err, c.FullName())
@@ -66,13 +67,12 @@ func (a *app) command() *cli.Command {
 		return err
 	}
 	root := &cli.Command{
-		Name:            "berth",
-		Usage:           "run containers as the Open Container Initiative's runtime-spec describes them",
-		Description:     "A container is made from a bundle: a folder with a config.json (see `berth spec`)\nand the root file system that it names.",
-		HideHelpCommand: false,
-		HideVersion:     true,
-		ExitErrHandler:  quiet,
-		OnUsageError:    usage,
+		Name:           "berth",
+		Usage:          "run containers as the Open Container Initiative's runtime-spec describes them",
+		Description:    "A container is made from a bundle: a folder with a config.json (see `berth spec`)\nand the root file system that it names.",
+		HideVersion:    true,
+		ExitErrHandler: quiet,
+		OnUsageError:   usage,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "debug", Usage: "log more"},
 			&cli.StringFlag{Name: "log", Usage: "write messages to `FILE` too"},
@@ -84,10 +84,11 @@ func (a *app) command() *cli.Command {
 			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "`WHETHER` berth is without root's powers: true, false or auto"},
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},
 		},
-		Before:   a.before,
-		Action:   a.noCommand,
-		Commands: a.commands(),
+		Before: a.before,
+		Action: a.noCommand,
 	}
+	root.Commands = a.commands(commandName(root.Flags, args))
+	root.HideHelpCommand = len(root.Commands) == 1
 	for _, c := range root.Commands {
 		c.ExitErrHandler, c.OnUsageError = quiet, usage
 		c.HideHelpCommand = true
@@ -95,12 +96,49 @@ func (a *app) command() *cli.Command {
 	return root
 }
 
-func (a *app) commands() []*cli.Command {
-	return []*cli.Command{
-		a.createCommand(), a.runCommand(), a.startCommand(), a.stateCommand(), a.killCommand(), a.deleteCommand(),
-		a.execCommand(), a.pauseCommand(), a.resumeCommand(), a.psCommand(), a.eventsCommand(), a.updateCommand(), a.waitCommand(),
-		a.listCommand(), a.specCommand(), a.planCommand(), a.versionCommand(),
+// commands returns the command of that name alone, since making and setting up
+// all of them takes longer than what many do; and all for any other name, as
+// help needs them.
+func (a *app) commands(name string) []*cli.Command {
+	all := [...]struct {
+		name string
+		make func() *cli.Command
+	}{
+		{"create", a.createCommand}, {"start", a.startCommand}, {"run", a.runCommand}, {"exec", a.execCommand},
+		{"state", a.stateCommand}, {"list", a.listCommand}, {"ps", a.psCommand}, {"events", a.eventsCommand}, {"wait", a.waitCommand},
+		{"kill", a.killCommand}, {"pause", a.pauseCommand}, {"resume", a.resumeCommand}, {"update", a.updateCommand},
+		{"delete", a.deleteCommand},
+		{"spec", a.specCommand}, {"plan", a.planCommand}, {"version", a.versionCommand},
 	}
+	commands := make([]*cli.Command, 0, len(all))
+	for i := range all {
+		if all[i].name == name {
+			return append(commands, all[i].make())
+		}
+	}
+	for i := range all {
+		commands = append(commands, all[i].make())
+	}
+	return commands
+}
+
+// commandName returns the first of args that is neither a global flag nor one's
+// value; "" for none, and where the flag asks for help.
+func commandName(flags []cli.Flag, args []string) string {
+	for i := 1; i < len(args); i++ {
+		arg := args[i]
+		if !strings.HasPrefix(arg, "-") {
+			return arg
+		}
+		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if name == "h" || name == "help" {
+			return ""
+		}
+		if f := findFlag(flags, name); f != nil && takesValue(f) && !hasValue {
+			i++
+		}
+	}
+	return ""
 }
 
 // noCommand is what berth does without one.
