@@ -2,6 +2,7 @@ package nsenter
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,7 @@ func (e *StepError) cause() string {
 	text := e.Errno.Error()
 	switch op := e.Op.(type) {
 	case plan.FindExec:
-		return execCause(op.Name, e.Errno, len(op.Candidates))
+		return execCause(op.Name, e.Errno)
 	case plan.Execve:
 		switch e.Errno {
 		case unix.ENOEXEC:
@@ -44,10 +45,10 @@ func (e *StepError) cause() string {
 }
 
 // execCause words a program that was not found as moby and podman match it.
-func execCause(name string, errno syscall.Errno, candidates int) string {
+func execCause(name string, errno syscall.Errno) string {
 	quoted := fmt.Sprintf("exec: %q: ", name)
 	switch {
-	case errno == unix.ENOENT && candidates != 1:
+	case errno == unix.ENOENT && !strings.Contains(name, "/"):
 		return quoted + "executable file not found in $PATH"
 	case errno == unix.ENOENT:
 		return fmt.Sprintf("exec: %q: stat %s: no such file or directory", name, name)

@@ -159,9 +159,5 @@ func candidates(file string, env []string) []string {
 		}
 		out = append(out, path.Join(dir, file))
 	}
-	// One candidate alone would be told as a path; PATH was searched.
-	if len(out) == 1 {
-		out = append(out, out[0])
-	}
 	return out
 }

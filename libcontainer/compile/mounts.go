@@ -128,8 +128,8 @@ func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, a
 	c.attributes(origin, at.Mount, o)
 	at.Create = plan.KindSource
 	c.p.Add(origin, at)
-	if c.isProcDir(at.Target) {
-		c.keepProc(origin)
+	if at.Target == "/proc" {
+		c.procMount = false // set-up writes to a procfs of its own
 	}
 }
 
@@ -239,9 +239,3 @@ func (c *compiler) compileLegacy(origin plan.Origin, m *specs.Mount, o *options,
 		c.recursive(origin, plan.SlotMount, o)
 	}
 }
-
-func (c *compiler) isProcDir(target string) bool { return target == "/proc" }
-
-// keepProc uses a bound /proc for what set-up writes there; the executor
-// checks that it is a procfs.
-func (c *compiler) keepProc(plan.Origin) { c.procMount = false }
