@@ -144,8 +144,8 @@ func TestCandidates(t *testing.T) {
 		{"sh", []string{"PATH=/a:/b/"}, "/a/sh /b/sh"},
 		{"sh", []string{"PATH=/a:/b", "PATH=/c:/d"}, "/c/sh /d/sh"},
 		{"sh", []string{"PATH=/a::rel"}, "/a/sh sh rel/sh"},
-		{"sh", []string{"PATH="}, "sh sh"},
-		{"sh", []string{"PATH=/only"}, "/only/sh /only/sh"},
+		{"sh", []string{"PATH="}, "sh"},
+		{"sh", []string{"PATH=/only"}, "/only/sh"},
 	} {
 		if got := strings.Join(candidates(c.file, c.env), " "); got != c.want {
 			t.Errorf("%q with %q: got %q, want %q", c.file, c.env, got, c.want)
