@@ -142,13 +142,13 @@ func (h *hierarchy) controllersNow() []string {
 	return strings.Fields(string(text))
 }
 
-// cgroupsNamed finds the cgroups whose name begins with a token, deepest first.
+// cgroupsNamed finds the cgroups whose name begins with a token and those below them, deepest first.
 func cgroupsNamed(token string, hierarchies []hierarchy) []string {
 	var found []string
 	for _, h := range hierarchies {
 		// Other cgroups come and go meanwhile: what cannot be read is not ours.
 		_ = filepath.WalkDir(h.mountpoint, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), token) {
+			if err == nil && d.IsDir() && strings.Contains(strings.TrimPrefix(path, h.mountpoint), "/"+token) {
 				found = append(found, path)
 			}
 			if err != nil && d != nil && d.IsDir() {

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// builtIn is the folder of the bench's program, once a test has needed it.
+var builtIn string
+
+// program is the bench, built once.
+var program = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "bench-test-")
+	if err != nil {
+		return "", err
+	}
+	builtIn = folder
+	path := filepath.Join(folder, "bench")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if builtIn != "" {
+		os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
+}
+
+// needsBench skips where a container cannot be measured, and returns the bench's program.
+func needsBench(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	if _, err := os.Stat("../../bin/berth"); err != nil {
+		t.Fatalf("%v: run make", err)
+	}
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// runBench runs the bench with few rounds and returns what it measured. The bench itself fails when berth does, and
+// when a process or a cgroup is left.
+func runBench(t *testing.T, program string, args ...string) *Report {
+	t.Helper()
+	folder := t.TempDir()
+	base := []string{"-berth", "../../bin/berth", "-workloads", "../workloads", "-out", folder, "-pairs", "2", "-crowd", "3", "-starts", "4"}
+	out, err := exec.Command(program, append(base, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("bench: %v\n%s", err, out)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, resultsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{tableFile, chartFile} {
+		if info, err := os.Stat(filepath.Join(folder, file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	return &r
+}
+
+// Every row is measured of berth somewhere, or says why it cannot be here.
+func TestEveryRow(t *testing.T) {
+	report := runBench(t, needsBench(t))
+	for _, row := range rows() {
+		var results []*Result
+		for i := range report.Results {
+			if report.Results[i].Row == row.name {
+				results = append(results, &report.Results[i])
+			}
+		}
+		if len(results) == 0 && (row.where != unified || slices.Contains(layoutsOf(report.Machine.Cgroups), "v2")) {
+			t.Errorf("%s: no result", row.name)
+		}
+		for _, r := range results {
+			if r.Skipped != "" {
+				t.Logf("%s, cgroup %s: skipped: %s", r.Row, r.Cgroups, r.Skipped)
+				continue
+			}
+			checkFigures(t, r)
+			// The bench counts the floor only where its container looks the same from inside.
+			if _, why := r.measured("floor", wall); why != "" && strings.HasPrefix(r.Row, "run-") && !strings.HasSuffix(r.Row, "-first") {
+				t.Errorf("%s, cgroup %s: %s (%s)", r.Row, r.Cgroups, why, strings.Join(r.Notes, "; "))
+			}
+			if len(r.Verdicts) != len(row.bars) {
+				t.Errorf("%s, cgroup %s: %d verdicts on %d bars", r.Row, r.Cgroups, len(r.Verdicts), len(row.bars))
+			}
+		}
+	}
+}
+
+// checkFigures wants something measured of berth, that can be true.
+func checkFigures(t *testing.T, r *Result) {
+	t.Helper()
+	for i := range r.Series {
+		s := &r.Series[i]
+		switch {
+		case s.Skipped != "":
+			t.Logf("%s, cgroup %s: %s: %s", r.Row, r.Cgroups, s.Name, s.Skipped)
+			if s.Name == "berth" {
+				t.Errorf("%s, cgroup %s: berth was not measured", r.Row, r.Cgroups)
+			}
+		case s.Value != nil:
+			if s.Value.Median <= 0 {
+				t.Errorf("%s, cgroup %s: %s has %v %s", r.Row, r.Cgroups, s.Name, s.Value.Median, r.Unit)
+			}
+		case s.Wall == nil || s.CPU == nil || s.Peak == nil:
+			t.Errorf("%s, cgroup %s: %s has no figures", r.Row, r.Cgroups, s.Name)
+		// A command of two milliseconds can be too short for the kernel's clock of CPU time.
+		case s.Wall.Median <= 0 || s.Peak.Median <= 0 || s.CPU.Median < 0:
+			t.Errorf("%s, cgroup %s: %s: %+v", r.Row, r.Cgroups, s.Name, s)
+		}
+	}
+	if len(r.Series) == 0 || r.Series[0].Name != "berth" {
+		t.Errorf("%s, cgroup %s: berth is not the first series: %+v", r.Row, r.Cgroups, r.Series)
+	}
+}
+
+func TestBadUse(t *testing.T) {
+	program := needsBench(t)
+	for want, args := range map[string][]string{
+		"no row":          {"-only", "run-spec,dance"},
+		"cannot be had":   {"-cgroups", "v3"},
+		"run the bench":   {"-docs", "nowhere", "-out", "nowhere"},
+		"build it with":   {"-berth", "nowhere/berth"},
+		"flag provided":   {"-dance"},
+		"does not say":    {"-berth", "../../bin/berth", "-peers", "odd=/bin/true"},
+		"there already":   {"-berth", "../../bin/berth", "-peers", "berth=/bin/true"},
+		"run-spec-nolimi": {"-rows"},
+	} {
+		out, err := exec.Command(program, args...).CombinedOutput()
+		if !strings.Contains(string(out), want) || (err == nil) != (args[0] == "-rows") {
+			t.Errorf("%q: %v: want %q in\n%s", args, err, want, out)
+		}
+	}
+}
