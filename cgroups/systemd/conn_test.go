@@ -21,6 +21,23 @@ import (
 // does what a test says and is slow where it says so. What the real systemd
 // makes of the calls is tested in live_test.go.
 
+// busConfig makes a bus that knows of no services to start, and takes few rules
+// for signals.
+const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+	"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+	<type>session</type>
+	<listen>unix:path=%s</listen>
+	<auth>EXTERNAL</auth>
+	<policy context="default">
+		<allow send_destination="*"/>
+		<allow receive_sender="*"/>
+		<allow own="*"/>
+	</policy>
+	<limit name="max_match_rules_per_connection">8</limit>
+</busconfig>
+`
+
 // startBus starts a bus daemon and returns its address.
 func startBus(t testing.TB) string {
 	t.Helper()
@@ -28,7 +45,12 @@ func startBus(t testing.TB) string {
 	if err != nil {
 		t.Skip("dbus-daemon is not installed")
 	}
-	c := exec.Command(daemon, "--session", "--nofork", "--nopidfile", "--print-address=1", "--address=unix:path="+filepath.Join(t.TempDir(), "bus"))
+	dir := t.TempDir()
+	config := filepath.Join(dir, "config")
+	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, filepath.Join(dir, "bus")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(daemon, "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -381,6 +403,24 @@ func TestUpdate(t *testing.T) {
 	}
 	if undo, err := conn.Update(web, nil); undo != nil || err != nil {
 		t.Errorf("nothing to change: %v, %v", undo, err)
+	}
+}
+
+// TestManyUnits starts more scopes over one connection than the bus takes rules
+// for signals (a system's takes 512).
+func TestManyUnits(t *testing.T) {
+	address := startBus(t)
+	m := &fakeManager{results: map[string]string{"start": "done", "stop": "done"}}
+	startManager(t, address, m)
+	conn := connectTo(t, address, false)
+	for n := range 20 {
+		u := Unit{Name: fmt.Sprintf("berth-%d.scope", n), User: true}
+		if err := conn.Start(u, nil); err != nil {
+			t.Fatalf("unit %d: %v", n, err)
+		}
+		if err := conn.Stop(u); err != nil {
+			t.Fatalf("unit %d: %v", n, err)
+		}
 	}
 }
 

@@ -47,8 +47,10 @@ type Conn struct {
 	root    string
 	// direct is set where systemd itself is at the other end, not a bus.
 	direct bool
-	// jobs gets the manager's signals once watch was called.
-	jobs chan *dbus.Signal
+	// jobs gets the manager's signals once watch was called, and watched is the
+	// unit whose they are.
+	jobs    chan *dbus.Signal
+	watched string
 }
 
 // place is where a manager may be reached.

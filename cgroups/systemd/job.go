@@ -262,23 +262,32 @@ func (c *Conn) present(ctx context.Context, name string, properties []Property) 
 	return undo, nil
 }
 
-// watch asks for the signals that tell of the ends of the unit's jobs. systemd
-// sends them to who started the job, but a bus passes on only what is asked for.
+// watch asks for the signals that tell of the ends of the unit's jobs, and of no
+// other's any more. systemd sends them to who started the job, but a bus passes
+// on only what is asked for.
 func (c *Conn) watch(ctx context.Context, unit string) error {
 	if c.jobs == nil {
 		c.jobs = make(chan *dbus.Signal, 16)
 		c.bus.Signal(c.jobs)
 	}
-	if c.direct {
+	if c.direct || c.watched == unit {
 		return nil
 	}
-	err := c.bus.AddMatchSignalContext(ctx,
-		dbus.WithMatchSender(destination), dbus.WithMatchObjectPath(managerPath),
-		dbus.WithMatchInterface(managerInterface), dbus.WithMatchMember("JobRemoved"),
-		dbus.WithMatchArg(2, unit))
-	if err != nil {
-		return c.explain("listen for the end of its jobs", err)
+	rule := func(unit string) []dbus.MatchOption {
+		return []dbus.MatchOption{
+			dbus.WithMatchSender(destination), dbus.WithMatchObjectPath(managerPath),
+			dbus.WithMatchInterface(managerInterface), dbus.WithMatchMember("JobRemoved"),
+			dbus.WithMatchArg(2, unit),
+		}
 	}
+	err := c.bus.AddMatchSignalContext(ctx, rule(unit)...)
+	if err == nil && c.watched != "" {
+		err = c.bus.RemoveMatchSignalContext(ctx, rule(c.watched)...)
+	}
+	if err != nil {
+		return c.explain("listen for the end of the jobs of the unit "+unit, err)
+	}
+	c.watched = unit
 	return nil
 }
 
