@@ -108,7 +108,7 @@ func (a *app) commands(name string) []*cli.Command {
 		{"state", a.stateCommand}, {"list", a.listCommand}, {"ps", a.psCommand}, {"events", a.eventsCommand}, {"wait", a.waitCommand},
 		{"kill", a.killCommand}, {"pause", a.pauseCommand}, {"resume", a.resumeCommand}, {"update", a.updateCommand},
 		{"delete", a.deleteCommand},
-		{"spec", a.specCommand}, {"plan", a.planCommand}, {"version", a.versionCommand},
+		{"spec", a.specCommand}, {"plan", a.planCommand}, {"version", a.versionCommand}, {"features", a.featuresCommand},
 	}
 	commands := make([]*cli.Command, 0, len(all))
 	for i := range all {

@@ -39,6 +39,18 @@ func TestCapability(t *testing.T) {
 	}
 }
 
+func TestCapabilities(t *testing.T) {
+	names := Capabilities()
+	for i, name := range names {
+		if n, ok := Capability(name); !ok || n != i {
+			t.Errorf("%s stands at %d, and is %d %v", name, i, n, ok)
+		}
+	}
+	if len(names) != unix.CAP_LAST_CAP+1 {
+		t.Errorf("%d names of %d", len(names), unix.CAP_LAST_CAP+1)
+	}
+}
+
 func TestRlimit(t *testing.T) {
 	want := map[string]int{
 		"RLIMIT_CPU": unix.RLIMIT_CPU, "RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_DATA": unix.RLIMIT_DATA, "RLIMIT_STACK": unix.RLIMIT_STACK,

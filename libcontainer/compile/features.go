@@ -1,0 +1,40 @@
+package compile
+
+import (
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// IDMapMounts says whether the mappings of mounts are carried out.
+const IDMapMounts = false
+
+// MountOptions lists the option words that parseOptions knows, in order: those
+// of config.md's table, and what users of runc and crun have beside. Words of
+// file systems are not among them. idmap and ridmap are where IDMapMounts is.
+func MountOptions() []string {
+	words := []string{
+		"acl", "async", "atime", "bind", "copy-symlink", "defaults", "dest-nofollow", "dev", "diratime", "dirsync", "exec",
+	}
+	if IDMapMounts {
+		words = append(words, "idmap")
+	}
+	words = append(words,
+		"iversion", "lazytime", "loud", "mand", "noacl", "noatime", "nodev", "nodiratime", "noexec", "noiversion",
+		"nolazytime", "nomand", "norelatime", "nostrictatime", "nosuid", "nosymfollow", "private",
+		"ratime", "rbind", "rdev", "rdiratime", "relatime", "remount", "rexec")
+	if IDMapMounts {
+		words = append(words, "ridmap")
+	}
+	return append(words,
+		"rnoatime", "rnodev", "rnodiratime", "rnoexec", "rnorelatime", "rnostrictatime", "rnosuid", "rnosymfollow",
+		"ro", "rprivate", "rrelatime", "rro", "rrw", "rshared", "rslave", "rstrictatime", "rsuid", "rsymfollow",
+		"runbindable", "rw", "shared", "silent", "slave", "src-nofollow", "strictatime", "suid", "symfollow", "sync",
+		"tmpcopyup", "unbindable")
+}
+
+// Namespaces lists the types of namespaces that a container can have, in order.
+func Namespaces() []string {
+	return []string{
+		string(specs.CgroupNamespace), string(specs.IPCNamespace), string(specs.MountNamespace), string(specs.NetworkNamespace),
+		string(specs.PIDNamespace), string(specs.TimeNamespace), string(specs.UserNamespace), string(specs.UTSNamespace),
+	}
+}

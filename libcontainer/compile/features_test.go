@@ -1,0 +1,92 @@
+package compile
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// What features says of mount options is what parseOptions does: it knows each
+// word, and lists all that it knows.
+func TestMountOptionsAreKnown(t *testing.T) {
+	words := MountOptions()
+	if !slices.IsSorted(words) || len(slices.Compact(slices.Clone(words))) != len(words) {
+		t.Error("not in order, or not each once")
+	}
+	for _, w := range words {
+		o := parseOptions([]string{w})
+		switch w {
+		case "async", "dirsync", "lazytime", "mand", "nolazytime", "nomand", "sync":
+			// Of every file system; fsconfig(2) has the words.
+		default:
+			if len(o.params) > 0 {
+				t.Errorf("%s is taken for an option of the file system's own", w)
+			}
+		}
+	}
+	for w := range specWords() {
+		listed := slices.Contains(words, w)
+		if idmap := w == "idmap" || w == "ridmap"; !listed && (!idmap || IDMapMounts) {
+			t.Errorf("%s of the runtime-spec's table is not listed", w)
+		}
+	}
+}
+
+// compiles says what compile has against a change of a plain configuration.
+func compiles(t *testing.T, change func(*specs.Spec)) error {
+	t.Helper()
+	s := &specs.Spec{
+		Version: "1.3.0",
+		Root:    &specs.Root{Path: "rootfs"},
+		Process: &specs.Process{Args: []string{"a"}, Cwd: "/"},
+		Linux:   &specs.Linux{Namespaces: []specs.LinuxNamespace{{Type: specs.MountNamespace}, {Type: specs.PIDNamespace}}},
+		Mounts:  []specs.Mount{{Destination: "/proc", Type: "proc"}},
+	}
+	change(s)
+	_, err := Compile(Input{Spec: s, ID: "x", Bundle: "/b", Host: hostOf(t, "v2")})
+	return err
+}
+
+// Each listed type of namespace is carried out, and any other is refused.
+func TestNamespacesAreCarriedOut(t *testing.T) {
+	mapping := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 10}}
+	add := func(kind string) func(*specs.Spec) {
+		return func(s *specs.Spec) {
+			for _, n := range s.Linux.Namespaces {
+				if string(n.Type) == kind {
+					return
+				}
+			}
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.LinuxNamespaceType(kind)})
+			if kind == "user" {
+				s.Linux.UIDMappings, s.Linux.GIDMappings = mapping, mapping
+			}
+		}
+	}
+	if !slices.IsSorted(Namespaces()) {
+		t.Error("not in order")
+	}
+	for _, kind := range Namespaces() {
+		if err := compiles(t, add(kind)); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	if err := compiles(t, add("net")); err == nil {
+		t.Error("a namespace of no type is taken")
+	}
+}
+
+func TestIDMapMountsAreAsTold(t *testing.T) {
+	mapping := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 10}}
+	err := compiles(t, func(s *specs.Spec) {
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/x", Source: "/x", Options: []string{"bind", "idmap"}, UIDMappings: mapping, GIDMappings: mapping})
+	})
+	if IDMapMounts != (err == nil) {
+		t.Errorf("IDMapMounts is %v, and an idmapped mount gives: %v", IDMapMounts, err)
+	}
+	if err != nil && !strings.Contains(err.Error(), "/x") {
+		t.Errorf("refused for another reason: %v", err)
+	}
+}
