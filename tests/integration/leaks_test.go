@@ -184,8 +184,8 @@ func descendants() []process {
 	return all
 }
 
-// sweep ends the processes and removes the cgroups that a faulty runtime left, once that has been reported, so that
-// the next run starts on a clean host.
+// sweep ends the processes and removes the cgroups that a faulty runtime or an interrupted run left, so that the next
+// starts on a clean host.
 func sweep() {
 	for _, p := range descendants() {
 		_ = unix.Kill(p.pid, unix.SIGKILL) // it may have ended

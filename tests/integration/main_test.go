@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,7 +40,8 @@ var host struct {
 	cgroups layout
 }
 
-// inOwnNamespace marks the second start of the test process.
+// inOwnNamespace marks the second start of the test process; its value is the folder for the run's files, whose name
+// is the run's token.
 const inOwnNamespace = "BERTH_TEST_IN_NAMESPACE"
 
 func TestMain(m *testing.M) {
@@ -46,10 +49,16 @@ func TestMain(m *testing.M) {
 		host.skipAll = "needs root"
 		os.Exit(m.Run())
 	}
-	if os.Getenv(inOwnNamespace) == "" {
-		os.Exit(againInOwnNamespace())
+	host.scratch = os.Getenv(inOwnNamespace)
+	if host.scratch == "" {
+		code, err := againInOwnNamespace()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "integration:", err)
+		}
+		os.Exit(code)
 	}
 	os.Unsetenv(inOwnNamespace)
+	host.token = filepath.Base(host.scratch)
 	code, err := runTests(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "integration:", err)
@@ -57,17 +66,46 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// againInOwnNamespace runs this program once more in a new mount namespace and returns its exit code.
-func againInOwnNamespace() int {
+// againInOwnNamespace runs this program once more in a new mount namespace and returns its exit code. However that
+// ends, also killed for its time, this process clears the host of what it left.
+func againInOwnNamespace() (code int, err error) {
+	runtime.LockOSThread() // whose end would be taken for the parent's by Pdeathsig
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return 1, fmt.Errorf("become a subreaper: %w", err)
+	}
+	if host.cgroups, err = detectLayout(); err != nil {
+		return 1, err
+	}
+	if host.scratch, err = os.MkdirTemp("", "berth-test-"); err != nil {
+		return 1, err
+	}
+	host.token = filepath.Base(host.scratch)
+	defer os.RemoveAll(host.scratch) // what was mounted below is not in this namespace
+	defer sweep()
+	// An unprivileged process in a container must be able to pass through to the rootfs.
+	if err := os.Chmod(host.scratch, 0o755); err != nil {
+		return 1, err
+	}
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inOwnNamespace+"=1")
+	cmd.Env = append(os.Environ(), inOwnNamespace+"="+host.scratch)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "integration: cannot start in a mount namespace of its own:", err)
-		return 1
+	if err := cmd.Start(); err != nil {
+		return 1, fmt.Errorf("start in a mount namespace of its own: %w", err)
 	}
-	return cmd.ProcessState.ExitCode()
+	go func() {
+		<-interrupts
+		_ = cmd.Process.Kill() // it may have ended by itself
+	}()
+	if err := cmd.Wait(); err != nil && cmd.ProcessState == nil {
+		return 1, err
+	}
+	if code = cmd.ProcessState.ExitCode(); code < 0 {
+		return 1, fmt.Errorf("the tests ended by %v", cmd.ProcessState)
+	}
+	return code, nil
 }
 
 // runTests prepares the namespace, runs all tests and looks for what they left on the host.
@@ -85,15 +123,6 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	host.alone = os.Getenv("CI") != "" || os.Getenv("BERTH_TEST_ALONE") != ""
-	host.token = fmt.Sprintf("berth-test-%d", os.Getpid())
-	if host.scratch, err = os.MkdirTemp("", host.token+"-"); err != nil {
-		return 1, err
-	}
-	defer os.RemoveAll(host.scratch)
-	// An unprivileged process in a container must be able to pass through to the rootfs.
-	if err := os.Chmod(host.scratch, 0o755); err != nil {
-		return 1, err
-	}
 	if err := findRuntime(); err != nil {
 		return 1, err
 	}
@@ -101,7 +130,6 @@ func runTests(m *testing.M) (code int, err error) {
 	defer stop()
 
 	before := takeSnapshot()
-	defer sweep()
 	code = m.Run()
 	if left := before.newSince(); len(left) > 0 {
 		return 1, fmt.Errorf("the whole run left on the host:\n%s", strings.Join(left, "\n"))
