@@ -12,11 +12,11 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// logger writes to standard error and, as engines ask for, to a log file.
+// logger writes to standard error, or where --log says.
 type logger struct {
-	file    *os.File
-	handler slog.Handler
-	level   slog.Level
+	// sink takes a message; nil for none but standard error.
+	sink  func(level slog.Level, msg string) error
+	level slog.Level
 }
 
 func logLevel(c *cli.Command) string {
@@ -38,21 +38,25 @@ func (l *logger) open(path, format, level string) error {
 	if format != "text" && format != "json" {
 		return fmt.Errorf("--log-format %q: use text or json", format)
 	}
-	var err error
 	kind, rest, hasKind := strings.Cut(path, ":")
 	switch {
 	case path == "":
 		return nil
 	case hasKind && kind == "file":
 		path = rest
-	case hasKind && (kind == "journald" || kind == "syslog"):
-		return fmt.Errorf("--log %s: is not supported by this version of berth yet: name a file", path)
+	case hasKind && kind == "journald":
+		return l.openJournal(rest)
+	case hasKind && kind == "syslog":
+		return l.openSyslog(rest)
 	}
-	l.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
 		return fmt.Errorf("--log: %w", err)
 	}
-	l.handler = newHandler(l.file, format, l.level)
+	handler := newHandler(file, format, l.level)
+	l.sink = func(level slog.Level, msg string) error {
+		return handler.Handle(context.Background(), slog.NewRecord(time.Now(), level, msg, 0))
+	}
 	return nil
 }
 
@@ -97,19 +101,18 @@ func (l *logger) write(level, msg string) {
 	if parsed < l.level {
 		return
 	}
-	if l.handler == nil {
+	if l.sink == nil {
 		fmt.Fprintf(os.Stderr, "berth: %s: %s\n", level, msg)
 		return
 	}
-	l.toFile(parsed, msg)
+	l.toSink(parsed, msg)
 }
 
-func (l *logger) toFile(level slog.Level, msg string) {
-	if l.handler == nil {
+func (l *logger) toSink(level slog.Level, msg string) {
+	if l.sink == nil {
 		return
 	}
-	r := slog.NewRecord(time.Now(), level, msg, 0)
-	if err := l.handler.Handle(context.Background(), r); err != nil {
+	if err := l.sink(level, msg); err != nil {
 		fmt.Fprintf(os.Stderr, "berth: --log: %v\n", err)
 	}
 }
@@ -119,5 +122,5 @@ func (l *logger) toFile(level slog.Level, msg string) {
 func (a *app) fail(err error) {
 	msg := strings.ReplaceAll(err.Error(), "\n", "; ")
 	fmt.Fprintf(os.Stderr, "berth: %s\n", msg)
-	a.log.toFile(slog.LevelError, msg)
+	a.log.toSink(slog.LevelError, msg)
 }
