@@ -96,7 +96,7 @@ func (b *bench) rootfs() string { return filepath.Join(b.opt.scratch, "rootfs") 
 func (b *bench) makeRootfs() error {
 	path, err := exec.LookPath("busybox")
 	if err != nil {
-		return fmt.Errorf("%w (Debian's busybox-static): make deps-bench", err)
+		return fmt.Errorf("%w (Debian's busybox-static): scripts/deps bench", err)
 	}
 	program, err := os.ReadFile(path)
 	if err != nil {

@@ -9,14 +9,13 @@ import (
 // Measures of the chart, in pixels.
 const (
 	chartWidth  = 720
-	labelWidth  = 64 // runtime names, left of the bars
+	letterWidth = 7  // of a runtime's name, about
 	figureWidth = 76 // milliseconds, right of them
 	barHeight   = 14 // of one runtime
 	barStep     = 18 // from one runtime to the next
 	groupHead   = 24 // a row's title
 	groupGap    = 16 // between rows
 	chartTop    = 28 // the chart's own title
-	barWidth    = chartWidth - labelWidth - figureWidth
 )
 
 // chartStyle follows the reader's light or dark mode.
@@ -35,15 +34,15 @@ const chartStyle = `
 // the runtimes compare. Of a row that was measured in several cgroup layouts it takes the one with most runtimes.
 func chart(r *Report) string {
 	var b strings.Builder
-	y := chartTop
+	y, labels := chartTop, labelWidth(r)
 	for _, result := range charted(r) {
 		y += groupHead
-		fmt.Fprintf(&b, `<text x="0" y="%d"><tspan class="title">%s</tspan><tspan class="note">  cgroup %s</tspan></text>`+"\n",
+		fmt.Fprintf(&b, `<text x="0" y="%d"><tspan class="title">%s</tspan><tspan class="note" dx="8">cgroup %s</tspan></text>`+"\n",
 			y-8, xmlText(result.Title), result.Cgroups)
 		most := 0.0
 		for i := range result.Series {
 			if s := result.Series[i].Wall; s != nil {
-				most = max(most, s.Median)
+				most = max(most, s.Median, s.Upper)
 			}
 		}
 		for i := range result.Series {
@@ -51,7 +50,7 @@ func chart(r *Report) string {
 			if s.Wall == nil {
 				continue
 			}
-			drawBar(&b, y, s, most)
+			drawBar(&b, labels, y, s, most)
 			y += barStep
 		}
 		y += groupGap
@@ -62,6 +61,19 @@ func chart(r *Report) string {
 <text x="0" y="16" class="note">median wall time in ms, shorter is better; the line is the middle half of the samples</text>
 %s</svg>
 `, chartWidth, y, chartWidth, y, chartStyle, b.String())
+}
+
+// labelWidth is the room that the names need.
+func labelWidth(r *Report) int {
+	longest := 0
+	for _, result := range charted(r) {
+		for i := range result.Series {
+			if result.Series[i].Wall != nil {
+				longest = max(longest, len(result.Series[i].Name))
+			}
+		}
+	}
+	return longest*letterWidth + 12
 }
 
 // charted are the results to draw, one for each row that has times of berth and another.
@@ -91,16 +103,17 @@ func charted(r *Report) []*Result {
 	return list
 }
 
-func drawBar(b *strings.Builder, y int, s *Series, most float64) {
+// drawBar draws a series whose bar starts right of labels; most is what fills the width.
+func drawBar(b *strings.Builder, labels, y int, s *Series, most float64) {
 	class := "other"
 	if strings.HasPrefix(s.Name, "berth") {
 		class = "berth"
 	} else if s.Name == "floor" {
 		class = "floor"
 	}
-	scale := func(ms float64) float64 { return min(ms/most, 1) * barWidth }
-	x := float64(labelWidth)
-	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`, labelWidth-8, y+barHeight-3, xmlText(s.Name))
+	scale := func(ms float64) float64 { return ms / most * float64(chartWidth-labels-figureWidth) }
+	x := float64(labels)
+	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`, labels-8, y+barHeight-3, xmlText(s.Name))
 	fmt.Fprintf(b, `<rect class="%s" x="%.1f" y="%d" width="%.1f" height="%d" rx="2"/>`, class, x, y, scale(s.Wall.Median), barHeight)
 	fmt.Fprintf(b, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="currentColor" stroke-opacity="0.5"/>`,
 		x+scale(s.Wall.Lower), x+scale(s.Wall.Upper), y+barHeight/2, y+barHeight/2)

@@ -73,7 +73,7 @@ func measureList(b *bench, r *Result) (err error) {
 }
 
 // withCrowd names the series of a contestant that is measured beside a crowd.
-func withCrowd(name string) string { return name + " in the crowd" }
+func withCrowd(name string) string { return name + ", crowd" }
 
 // measureCrowd measures create and start beside a crowd of berth's containers, and without one before and after it, so
 // that a machine that slows down meanwhile does not pass for a crowd's doing.

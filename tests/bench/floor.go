@@ -269,6 +269,11 @@ func (f *floorSource) step(s *planStep) (string, error) {
 	switch s.Op {
 	case "sync", "open_file", "find_exec", "wait_start", "undumpable":
 		return "", f.sync(s)
+	case "affinity":
+		if a.str("cpus") != "" {
+			return "", fmt.Errorf("the floor sets no CPU affinity but to all")
+		}
+		return "op_affinity()", nil
 	case "chown_stdio":
 		// Of the descriptors that the bench hands over none is somebody else's.
 		return "", nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -104,8 +105,8 @@ func TestChart(t *testing.T) {
 	if strings.Count(svg, "<rect") != 2 || !strings.Contains(svg, "run | x") {
 		t.Errorf("want a bar for each of the two that were measured:\n%s", svg)
 	}
-	// The slower one fills the width, the other its share.
-	if !strings.Contains(svg, `class="other" x="64.0" y="52"`) && !strings.Contains(svg, `width="580.0"`) || !strings.Contains(svg, `width="348.0"`) {
+	// The slower one fills what the names (5 letters) and the figures leave of the width, the other its share.
+	if !strings.Contains(svg, `class="other" x="47.0" y="70" width="597.0"`) || !strings.Contains(svg, `class="berth" x="47.0" y="52" width="358.2"`) {
 		t.Errorf("bars are not to scale:\n%s", svg)
 	}
 	if got := xmlText("a<b>&c"); got != "a&lt;b&gt;&amp;c" {
@@ -121,5 +122,22 @@ func TestReplaceFigures(t *testing.T) {
 	}
 	if _, err := replaceFigures("no marks", "new"); err == nil {
 		t.Error("a page without marks was taken")
+	}
+}
+
+// The page that the figures go into has its place for them, and names every row.
+func TestPerformancePage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replaceFigures(string(text), ""); err != nil {
+		t.Error(err)
+	}
+	for _, row := range rows() {
+		// Those without limits are told of by the way.
+		if name := strings.ReplaceAll(row.name, "-nolimits", ""); !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/performance.md does not explain the row %s", name)
+		}
 	}
 }

@@ -253,6 +253,15 @@ static int op_rlimit(int resource, uint64_t soft, uint64_t hard)
 	return (int)syscall(SYS_prlimit64, 0, resource, limit, NULL);
 }
 
+/* To all CPUs that the cpuset has. */
+static int op_affinity(void)
+{
+	unsigned char every[1024];
+
+	memset(every, 0xff, sizeof(every));
+	return (int)syscall(SYS_sched_setaffinity, 0, sizeof(every), every);
+}
+
 /* Up to the last capability that the kernel knows, which it says by EINVAL. */
 static int op_bounding(uint64_t keep)
 {
