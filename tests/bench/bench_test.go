@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // builtIn is the folder of the bench's program, once a test has needed it.
@@ -152,5 +154,90 @@ func TestBadUse(t *testing.T) {
 		if !strings.Contains(string(out), want) || (err == nil) != (args[0] == "-rows") {
 			t.Errorf("%q: %v: want %q in\n%s", args, err, want, out)
 		}
+	}
+}
+
+// A berth that leaves a process and a cgroup makes the bench fail, and both are removed.
+func TestLeftovers(t *testing.T) {
+	bench := needsBench(t)
+	berth, err := filepath.Abs("../../bin/berth")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hierarchies, err := mountedHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cgroup := hierarchies[0].mountpoint
+	careless := filepath.Join(t.TempDir(), "berth")
+	script := fmt.Sprintf(`#!/bin/sh
+case "$*" in *" delete "*) ;; *" state "*)
+	sleep 987 </dev/null >/dev/null 2>&1 &
+	for id; do :; done
+	mkdir -p %s/"$id"-left ;;
+esac
+exec %s "$@"
+`, cgroup, berth)
+	if err := os.WriteFile(careless, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(bench, "-berth", careless, "-workloads", "../workloads", "-out", t.TempDir(), "-pairs", "1",
+		"-only", "state").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "left behind") || !strings.Contains(string(out), "(sleep)") || !strings.Contains(string(out), "-left") {
+		t.Errorf("%v: want a failure that names a process and a cgroup:\n%s", err, out)
+	}
+	if left := cgroupsNamed("bench", hierarchies[:1]); slices.ContainsFunc(left, func(path string) bool { return strings.HasSuffix(path, "-left") }) {
+		t.Errorf("still there: %v", left)
+	}
+}
+
+// An interrupt in the middle leaves nothing either.
+func TestInterrupt(t *testing.T) {
+	bench := needsBench(t)
+	cmd := exec.Command(bench, "-berth", "../../bin/berth", "-workloads", "../workloads", "-out", t.TempDir(), "-only", "state,exec", "-pairs", "100000")
+	var out strings.Builder
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// It is measuring once it says what.
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		out.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "exec /bin/true") {
+			time.Sleep(500 * time.Millisecond)
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err == nil || !strings.Contains(out.String(), "ended early") {
+		t.Errorf("%v: want a failure that says so:\n%s", err, out.String())
+	}
+	token := fmt.Sprintf("bench%d-", cmd.Process.Pid)
+	hierarchies, err := mountedHierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := cgroupsNamed(token, hierarchies); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		for _, file := range []string{"cmdline", "cgroup"} {
+			text, err := os.ReadFile(filepath.Join("/proc", e.Name(), file))
+			if err == nil && strings.Contains(string(text), token) {
+				t.Errorf("left: process %s: %s: %q", e.Name(), file, text)
+			}
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "berth-bench-*")); len(left) > 0 {
+		t.Logf("folders of this name are there, perhaps another bench's: %v", left)
 	}
 }
