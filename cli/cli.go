@@ -34,7 +34,7 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 func Main(args []string) int {
 	app := &app{}
 	root := app.command(args)
-	err := root.Run(context.Background(), longFlags(root, args))
+	err := app.traced(func() error { return root.Run(context.Background(), longFlags(root, args)) })
 	var code exitCode
 	switch {
 	case err == nil:
@@ -50,10 +50,24 @@ func Main(args []string) int {
 	return failure
 }
 
+// traced runs berth and writes the trace, if one is asked for, also of a
+// command that fails.
+func (a *app) traced(run func() error) error {
+	err := run()
+	if a.runtime == nil || a.runtime.Trace == nil {
+		return err
+	}
+	if writeErr := a.runtime.Trace.WriteFile(a.trace); writeErr != nil {
+		err = errors.Join(err, fmt.Errorf("--trace: %w", writeErr))
+	}
+	return err
+}
+
 // app is what the global flags set for all commands.
 type app struct {
 	log     logger
 	runtime *libcontainer.Runtime
+	trace   string // --trace's file
 }
 
 // command returns berth's command line, as far as it takes to run args.
@@ -82,6 +96,7 @@ func (a *app) command(args []string) *cli.Command {
 			&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups"},
 			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "`WHO` makes the cgroups: cgroupfs, systemd or disabled"},
 			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "`WHETHER` berth is without root's powers: true, false or auto"},
+			&cli.StringFlag{Name: "trace", Usage: "write a timeline to `FILE`, for Perfetto or chrome://tracing"},
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},
 		},
 		Before: a.before,
@@ -107,8 +122,9 @@ func (a *app) commands(name string) []*cli.Command {
 		{"create", a.createCommand}, {"start", a.startCommand}, {"run", a.runCommand}, {"exec", a.execCommand},
 		{"state", a.stateCommand}, {"list", a.listCommand}, {"ps", a.psCommand}, {"events", a.eventsCommand}, {"wait", a.waitCommand},
 		{"kill", a.killCommand}, {"pause", a.pauseCommand}, {"resume", a.resumeCommand}, {"update", a.updateCommand},
-		{"delete", a.deleteCommand},
-		{"spec", a.specCommand}, {"plan", a.planCommand}, {"version", a.versionCommand}, {"features", a.featuresCommand},
+		{"delete", a.deleteCommand}, {"prune", a.pruneCommand},
+		{"spec", a.specCommand}, {"validate", a.validateCommand}, {"plan", a.planCommand}, {"version", a.versionCommand}, {"features", a.featuresCommand},
+		{"info", a.infoCommand}, {"completion", a.completionCommand},
 	}
 	commands := make([]*cli.Command, 0, len(all))
 	for i := range all {
@@ -178,6 +194,9 @@ func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, erro
 	}
 	a.runtime = &libcontainer.Runtime{Root: root, Version: version, Log: a.log.write,
 		CgroupManager: manager, UserSystemd: os.Geteuid() != 0}
+	if a.trace = c.String("trace"); a.trace != "" {
+		a.runtime.Trace = &libcontainer.Trace{}
+	}
 	return ctx, nil
 }
 

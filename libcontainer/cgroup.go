@@ -74,6 +74,7 @@ func (m *creation) makeCgroup(resident int) error {
 	if m.place == nil {
 		return nil
 	}
+	defer m.runtime.Trace.Span("make cgroup")()
 	limits := &m.compile.Limits
 	cgroup, err := fs.Create(m.place, fs.CreateOptions{Controllers: cgroups.Needed(limits.Writes), Resident: resident})
 	if err != nil {
@@ -81,8 +82,13 @@ func (m *creation) makeCgroup(resident int) error {
 		return err
 	}
 	m.cgroup = cgroup
+	// From here on a killed create leaves a cgroup that is the container's,
+	// perhaps with a process in it that is about to end.
 	state := cgroup.State()
 	m.Cgroup = &state
+	if err := m.save(); err != nil {
+		return err
+	}
 	if err := cgroup.Apply(limits.Writes); err != nil {
 		return err
 	}

@@ -91,7 +91,9 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	if err := r.connect(m); err != nil {
 		return nil, err
 	}
+	compiled := r.Trace.Span("compile")
 	out, err := r.compile(m)
+	compiled()
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,9 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	}
 	defer c.release()
 	m.Container = c
-	if err := m.make(); err != nil {
+	err = m.make()
+	r.Trace.executor(m)
+	if err != nil {
 		err = errors.Join(err, m.undo())
 		if m.hooked {
 			c.poststop(opt.Bundle.Spec)
@@ -291,18 +295,23 @@ func (m *creation) fifo(name string, flags int) (int, error) {
 }
 
 func (m *creation) start(slots []nsenter.SlotFD) error {
+	if err := raiseLimits(m.opt.Bundle.Spec.Process.Rlimits); err != nil {
+		return err
+	}
 	cmd := &nsenter.Command{
 		Plan:       &m.compile.Plan,
 		Stdio:      [3]int{0, 1, 2},
 		Preserve:   m.opt.PreserveFDs,
 		Slots:      slots,
 		Cloneflags: uintptr(m.compile.Cloneflags),
+		Trace:      m.runtime.Trace != nil,
 		CgroupFD:   -1,
 	}
 	mapIDs(cmd, m.compile, m.host)
 	if m.compile.IntoCgroup && m.join != nil {
 		cmd.CgroupFD = m.join.Unified
 	}
+	defer m.runtime.Trace.Span("clone")()
 	p, err := cmd.Start()
 	if err != nil {
 		return err

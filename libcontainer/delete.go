@@ -17,14 +17,32 @@ const dieDeadline = 10 * time.Second
 
 // Delete removes a stopped container: its cgroup and its state. One that was
 // created and not started is ended first; with force, one that runs is too,
-// and one that does not exist is fine.
+// and one that does not exist, or whose state cannot be read, is fine.
 func (r *Runtime) Delete(id string, force bool) error {
 	err := r.locked(id, func(c *Container) error { return c.delete(force) })
 	var missing *NotExistError
 	if force && errors.As(err, &missing) {
 		return nil
 	}
+	var damaged *damagedError
+	if force && errors.As(err, &damaged) {
+		return r.forget(id)
+	}
 	return err
+}
+
+// forget removes the state of a container of which nothing else is known.
+func (r *Runtime) forget(id string) error {
+	c := &Container{State: State{ID: id}, runtime: r, dir: r.dir(id)}
+	if err := c.acquire(); err != nil {
+		return err
+	}
+	defer c.release()
+	if err := os.RemoveAll(c.dir); err != nil {
+		return fmt.Errorf("remove the state of container %q: %w", id, err)
+	}
+	r.Log("warning", fmt.Sprintf("the state of container %q was damaged: its processes and its cgroup, if there are any, were not found", id))
+	return nil
 }
 
 func (c *Container) delete(force bool) error {

@@ -140,13 +140,22 @@ func (e *execution) run() error {
 		return err
 	}
 	defer in.close()
-	if err := e.plan(in); err != nil {
+	process := compile.ExecProcess(e.spec, e.opt.Process)
+	if err := e.plan(in, process); err != nil {
+		return err
+	}
+	if err := raiseLimits(process.Rlimits); err != nil {
+		return err
+	}
+	cpus, err := compile.InitialAffinity(process)
+	if err != nil {
 		return err
 	}
 	e.process, err = in.start(&nsenter.Command{
 		Plan:     &e.compile.Plan,
 		Stdio:    [3]int{0, 1, 2},
 		Preserve: e.opt.PreserveFDs,
+		CPUs:     cpus,
 	})
 	if err != nil {
 		return err
@@ -191,14 +200,14 @@ func (e *execution) open() error {
 	return err
 }
 
-func (e *execution) plan(in *entrance) error {
+func (e *execution) plan(in *entrance, process *specs.Process) error {
 	host, err := hostOf(in)
 	if err != nil {
 		return err
 	}
 	e.compile, err = compile.Exec(compile.ExecInput{
 		Spec:         e.spec,
-		Process:      compile.ExecProcess(e.spec, e.opt.Process),
+		Process:      process,
 		ID:           e.ID,
 		Host:         host,
 		Rootfs:       e.Rootfs,

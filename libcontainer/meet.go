@@ -59,7 +59,9 @@ func (m *creation) meet() error {
 	program := -1
 	if m.compile.SeccompAt != plan.PointNone {
 		var err error
+		compiled := m.runtime.Trace.Span("seccomp program")
 		program, err = m.runtime.seccompProgram(m.opt.Bundle.Spec.Linux.Seccomp)
+		compiled()
 		if err != nil {
 			return err
 		}
@@ -73,7 +75,9 @@ func (m *creation) meet() error {
 		}
 	}
 	for {
+		waited := m.runtime.Trace.Span("wait for the executor")
 		report, err := p.Recv()
+		waited()
 		if errors.Is(err, io.EOF) {
 			return m.vanished()
 		}

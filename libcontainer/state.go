@@ -34,6 +34,8 @@ type Runtime struct {
 	CgroupManager CgroupManager
 	// UserSystemd asks the caller's own systemd manager, not process 1.
 	UserSystemd bool
+	// Trace collects what takes how long; nil for none.
+	Trace *Trace
 	// Log takes warnings; never what is returned as an error.
 	Log func(level, msg string)
 }
@@ -61,6 +63,18 @@ type NotExistError struct{ ID string }
 
 // Error returns the text that engines look for.
 func (e *NotExistError) Error() string { return fmt.Sprintf("container %q does not exist", e.ID) }
+
+// damagedError says that a container's state cannot be understood.
+type damagedError struct {
+	id, file string
+	cause    error
+}
+
+func (e *damagedError) Error() string {
+	return fmt.Sprintf("state of container %q (%s) is damaged: %v: remove the container with delete --force", e.id, e.file, e.cause)
+}
+
+func (e *damagedError) Unwrap() error { return e.cause }
 
 // checkID refuses what is no container id: letters, digits and _ + - . only,
 // and neither "." nor "..".
@@ -114,7 +128,7 @@ func (r *Runtime) Load(id string) (*Container, error) {
 		return nil, fmt.Errorf("read the state of container %q: %w", id, err)
 	}
 	if err := json.Unmarshal(data, &c.State); err != nil {
-		return nil, fmt.Errorf("state of container %q (%s) is damaged: %w: remove the container with delete --force", id, filepath.Join(c.dir, stateFile), err)
+		return nil, &damagedError{id, filepath.Join(c.dir, stateFile), err}
 	}
 	return c, nil
 }

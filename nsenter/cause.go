@@ -36,12 +36,43 @@ func (e *StepError) cause() string {
 		if e.Errno == unix.ENODEV {
 			return fmt.Sprintf("%s: this kernel knows no file system %q", text, op.Fstype)
 		}
+	case plan.Affinity, plan.Scheduler, plan.Ioprio, plan.Mempolicy:
+		return text + schedulingHint(op, e.Errno)
 	case plan.PivotRoot:
 		if e.Errno == unix.EINVAL {
 			return text + ": where the host runs from an initramfs, use --no-pivot"
 		}
 	}
 	return text
+}
+
+// schedulingHint says what usually stands in the way.
+func schedulingHint(op plan.Op, errno syscall.Errno) string {
+	switch op.(type) {
+	case plan.Affinity:
+		if errno == unix.EINVAL {
+			return ": none of these CPUs is in the container's cpuset"
+		}
+	case plan.Scheduler:
+		switch errno {
+		case unix.EPERM:
+			return ": it takes CAP_SYS_NICE on the host, and real-time policies need time of the cpu cgroup (linux.resources.cpu.realtimeRuntime) where the kernel has CONFIG_RT_GROUP_SCHED"
+		case unix.EBUSY:
+			return ": SCHED_DEADLINE asks for more time than the CPUs have left"
+		}
+	case plan.Ioprio:
+		if errno == unix.EPERM {
+			return ": IOPRIO_CLASS_RT takes CAP_SYS_NICE on the host"
+		}
+	case plan.Mempolicy:
+		switch errno {
+		case unix.EINVAL:
+			return ": none of the nodes has memory and is in the container's cpuset, or mode and flags do not go together"
+		case unix.ENOSYS:
+			return ": this kernel has no NUMA"
+		}
+	}
+	return ""
 }
 
 // execCause words a program that was not found as moby and podman match it.

@@ -102,6 +102,8 @@ func (e *StepError) lastOps(code plan.Code) {
 	switch code {
 	case plan.CodeExecve:
 		e.Op, e.Origin = plan.Execve{}, plan.At("process.args")
+	case plan.CodeRlimit:
+		e.Op, e.Origin = plan.Rlimit{}, plan.At("process.rlimits")
 	case plan.CodeSeccomp:
 		e.Op, e.Origin = plan.Seccomp{}, plan.At("linux.seccomp")
 	case plan.CodeWaitStart:

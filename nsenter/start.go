@@ -31,6 +31,11 @@ type Command struct {
 	// KeepCaps keeps all capabilities up to the highest one over execve
 	// where the user namespace has no root; -1 for none.
 	KeepCaps int
+	// CPUs is a mask of those to start on, in words of 64 bits; empty for
+	// those that this process runs on.
+	CPUs []uint64
+	// Trace has the executor note when each operation began and ended.
+	Trace bool
 	// CgroupFD is a folder of the cgroup v2 hierarchy to start in
 	// (CLONE_INTO_CGROUP, Linux 5.7), or -1.
 	CgroupFD int
@@ -51,6 +56,7 @@ type Process struct {
 
 	plan   *plan.Plan
 	socket int
+	times  []byte // shared with the executor
 	reaped bool
 	status unix.WaitStatus // once it is reaped
 }
@@ -65,6 +71,13 @@ func (c *Command) Start() (*Process, error) {
 	p := &Process{plan: c.Plan, PidFD: -1, socket: pair[0]}
 	if forks(c.Plan) {
 		err = p.expectFork()
+	}
+	if err == nil && c.Trace {
+		var fd int
+		if p.times, fd, err = newTimes(len(c.Plan.Steps)); err == nil {
+			defer unix.Close(fd)
+			c.Slots = append(c.Slots, SlotFD{Slot: plan.SlotTrace, FD: fd})
+		}
 	}
 	if err == nil {
 		err = c.start(p, pair[1])
@@ -131,11 +144,13 @@ func (c *Command) start(p *Process, socket int) error {
 	}
 	c.userns(attr.Sys)
 	path := "/proc/self/fd/" + strconv.Itoa(len(files)-1)
-	p.Pid, err = syscall.ForkExec(path, []string{"berth-init", strconv.Itoa(planAt)}, attr)
-	if err != nil {
-		return startError(err)
-	}
-	return nil
+	return onCPUs(c.CPUs, func() error {
+		p.Pid, err = syscall.ForkExec(path, []string{"berth-init", strconv.Itoa(planAt)}, attr)
+		if err != nil {
+			return startError(err)
+		}
+		return nil
+	})
 }
 
 func startError(err error) error {

@@ -102,6 +102,7 @@ type compiler struct {
 	devBind    bool      // /dev is a bind: its nodes are the user's
 	exec       bool      // the process joins a container that runs
 	program    string    // a hook's path, in place of args[0]; "" for a process
+	limited    bool      // the resource limits are set
 }
 
 // Compile returns the plan for a container's first process. All problems it

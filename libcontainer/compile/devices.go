@@ -98,7 +98,7 @@ func (c *compiler) mknod(d *device) {
 	op.Dev = makedev(d.major, d.minor)
 	c.p.AddTolerant(d.origin, op, 2, errEPERM)
 	c.p.Add(d.origin, plan.OpenTree{Path: d.path, Into: plan.SlotMount})
-	c.p.Add(d.origin, plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: d.path, Create: plan.KindFile})
+	c.p.Add(d.origin, plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: d.path, Create: plan.KindFile, Nofollow: true})
 }
 
 // compileLinks makes the links of config-linux.md, "Dev symbolic links".
@@ -134,7 +134,8 @@ func (c *compiler) compileConsole() {
 	c.p.Add(origin, open)
 	if c.has(specs.MountNamespace) {
 		c.p.Add(origin, plan.OpenTree{From: plan.SlotSlave, Into: plan.SlotMount})
-		c.p.Add(origin, plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: "/dev/console", Create: plan.KindFile})
+		// A link there would bring the terminal to where it leads (CVE-2025-52565).
+		c.p.Add(origin, plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: "/dev/console", Create: plan.KindFile, Nofollow: true})
 	}
 	c.p.Add(origin, plan.Sync{Point: plan.PointConsole, Send: plan.SlotMaster})
 	c.p.Add(origin, plan.CloseSlot{Slot: plan.SlotMaster})

@@ -158,9 +158,7 @@ func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options
 		into = plan.SlotProc
 		c.procMount = true
 	}
-	// The mount point of /proc and /sys must be what it looks like: what is
-	// written to and hidden there is the kernel's own (CVE-2019-19921).
-	at.Nosymlink = m.Type == "proc" || m.Type == "sysfs"
+	at.Nosymlink = kernelTree(m.Type)
 	set := o.set
 	if set&attrRdonly != 0 && !sharedSuper(m.Type) && !c.fillsLater(m.Type, at.Target) {
 		o.params = append(o.params, "ro")
@@ -193,6 +191,11 @@ func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options
 		c.procMount = false // sysctl needs one with /proc/sys
 	}
 }
+
+// kernelTree says whether a file system must be mounted where its target says,
+// and not where a link in the rootfs leads: what is written to and hidden in
+// /proc and /sys is the kernel's own (CVE-2019-19921).
+func kernelTree(fstype string) bool { return fstype == "proc" || fstype == "sysfs" }
 
 func hidesSys(params []string) bool {
 	for _, p := range params {
@@ -233,7 +236,8 @@ func (c *compiler) compileLegacy(origin plan.Origin, m *specs.Mount, o *options,
 		c.problem(origin, "tmpcopyup cannot be combined with remount, acl, iversion or silent: take one out")
 	}
 	c.p.Add(origin, plan.MountData{Fstype: m.Type, Source: m.Source, Data: o.data(), Flags: flags,
-		Root: plan.SlotRoot, Target: at.Target, Create: create})
+		Root: plan.SlotRoot, Target: at.Target, Create: create,
+		Nosymlink: kernelTree(m.Type), InProc: at.InProc || at.Target == "/proc"})
 	if len(o.propagation) > 0 || o.recSet|o.recClear != 0 {
 		c.p.Add(origin, plan.OpenPath{Root: plan.SlotRoot, Path: at.Target, Into: plan.SlotMount})
 		c.recursive(origin, plan.SlotMount, o)

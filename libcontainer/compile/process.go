@@ -40,7 +40,7 @@ func (c *compiler) compileProcess() {
 		c.out.Home = true
 		c.p.Add(plan.At("process.env"), plan.OpenFile{Root: plan.SlotRoot, Path: "/etc/passwd", Into: plan.SlotPasswd})
 	}
-	c.compileRlimits(p)
+	c.compileScheduling(p)
 	c.compileIdentity(p)
 	c.p.Add(plan.At("process.cwd"), plan.Chdir{Path: p.Cwd, Again: true})
 	find := plan.FindExec{Name: p.Args[0], Candidates: candidates(p.Args[0], p.Env)}
@@ -77,15 +77,22 @@ func (c *compiler) compileStart(p *specs.Process) {
 	if c.Wait {
 		c.p.Add(plan.At("process"), plan.WaitStart{Fifo: plan.SlotFifo, Report: plan.SlotReport})
 	}
+	if !c.limited {
+		c.compileRlimits(p)
+	}
 	if lateSeccomp {
 		c.p.Add(plan.At("linux.seccomp"), plan.Seccomp{Program: plan.SlotSeccomp})
 	}
 	c.p.Add(plan.At("process.args"), plan.Execve{Argv: p.Args, Envp: p.Env, Late: c.out.Home || c.LateEnv})
 }
 
-// compileRlimits comes after everything that opens files: the limits are the
-// container's, not the set-up's.
+// compileRlimits comes after everything that opens files, forks or changes the
+// user: the limits are the container's and must not break the set-up. It comes
+// before the seccomp filter, which may forbid the call. Raising a hard limit
+// takes a privilege that is gone by then; the parent has done that, and its
+// limits are inherited.
 func (c *compiler) compileRlimits(p *specs.Process) {
+	c.limited = true
 	if c.inUserns() {
 		c.out.Rlimits = p.Rlimits
 	}
@@ -140,6 +147,7 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 			c.p.Add(plan.At("linux.seccomp"), plan.Capset{Effective: full, Permitted: full})
 		}
 		c.p.Add(plan.At("linux.seccomp"), plan.Sync{Point: plan.PointSeccomp, Into: plan.SlotSeccomp, Fds: 1})
+		c.compileRlimits(p)
 		c.p.Add(plan.At("linux.seccomp"), plan.Seccomp{Program: plan.SlotSeccomp})
 		c.out.SeccompAt = plan.PointSeccomp
 	}

@@ -125,6 +125,9 @@ type MountData struct {
 	Root   Slot
 	Target string
 	Create Kind
+
+	Nosymlink bool // no link anywhere in Target
+	InProc    bool // Target may lie in a procfs
 }
 
 // CopyUp copies what lies at Path inside Root into the root of Mount, as the
@@ -371,4 +374,36 @@ type RelayNotify struct {
 	Pidfd Slot
 	Keep  []string // beginnings of the lines that go on
 	Extra string   // a line to add to the message that says ready; empty for none
+}
+
+// Affinity sets which CPUs the process may run on; sched_setaffinity(2).
+type Affinity struct {
+	Cpus []byte // bit mask in 64-bit words of the host's byte order; empty: all that the cpuset has
+}
+
+// Scheduler sets the scheduling policy; sched_setattr(2).
+type Scheduler struct {
+	Policy   uint32 // SCHED_*
+	Flags    uint64 // SCHED_FLAG_* bits
+	Nice     uint32 // of a signed number
+	Priority uint32
+	Runtime  uint64 // nanoseconds, as the next two
+	Deadline uint64
+	Period   uint64
+}
+
+// Ioprio sets the I/O priority of the process group; ioprio_set(2).
+type Ioprio struct {
+	Priority uint32 // class and level as IOPRIO_PRIO_VALUE packs them
+}
+
+// Mempolicy sets the NUMA memory policy; set_mempolicy(2).
+type Mempolicy struct {
+	Mode  uint32 // MPOL_* and MPOL_F_* bits
+	Nodes []byte // bit mask in 64-bit words of the host's byte order
+}
+
+// Personality sets the execution domain; personality(2).
+type Personality struct {
+	Persona uint32
 }

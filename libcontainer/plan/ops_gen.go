@@ -61,6 +61,11 @@ const (
 	CodeWaitStart
 	CodeExecve
 	CodeRelayNotify
+	CodeAffinity
+	CodeScheduler
+	CodeIoprio
+	CodeMempolicy
+	CodePersonality
 	codeCount
 )
 
@@ -80,7 +85,7 @@ var fieldCounts = [codeCount]uint8{
 	CodeOpenTree:        6,
 	CodeMountSetattr:    6,
 	CodeAttach:          7,
-	CodeMountData:       7,
+	CodeMountData:       9,
 	CodeCopyUp:          3,
 	CodeMknod:           6,
 	CodeMkdir:           3,
@@ -119,6 +124,11 @@ var fieldCounts = [codeCount]uint8{
 	CodeWaitStart:       2,
 	CodeExecve:          3,
 	CodeRelayNotify:     5,
+	CodeAffinity:        1,
+	CodeScheduler:       7,
+	CodeIoprio:          1,
+	CodeMempolicy:       2,
+	CodePersonality:     1,
 }
 
 // String returns the operation's name as the executor calls it.
@@ -230,6 +240,16 @@ func (c Code) String() string {
 		return "execve"
 	case CodeRelayNotify:
 		return "relay_notify"
+	case CodeAffinity:
+		return "affinity"
+	case CodeScheduler:
+		return "scheduler"
+	case CodeIoprio:
+		return "ioprio"
+	case CodeMempolicy:
+		return "mempolicy"
+	case CodePersonality:
+		return "personality"
 	}
 	return "operation?"
 }
@@ -499,6 +519,8 @@ func (o MountData) Args() []Arg {
 		{"root", o.Root},
 		{"target", o.Target},
 		{"create", o.Create},
+		{"nosymlink", o.Nosymlink},
+		{"in_proc", o.InProc},
 	}
 }
 
@@ -510,6 +532,8 @@ func (o MountData) encode(e *encoder) {
 	e.uint(uint64(o.Root))
 	e.string(o.Target)
 	e.uint(uint64(o.Create))
+	e.bool(o.Nosymlink)
+	e.bool(o.InProc)
 }
 
 // Code returns CodeCopyUp.
@@ -1119,4 +1143,88 @@ func (o RelayNotify) encode(e *encoder) {
 	e.uint(uint64(o.Pidfd))
 	e.strings(o.Keep)
 	e.string(o.Extra)
+}
+
+// Code returns CodeAffinity.
+func (o Affinity) Code() Code { return CodeAffinity }
+
+// Args returns the arguments in order.
+func (o Affinity) Args() []Arg {
+	return []Arg{
+		{"cpus", o.Cpus},
+	}
+}
+
+func (o Affinity) encode(e *encoder) {
+	e.bytes(o.Cpus)
+}
+
+// Code returns CodeScheduler.
+func (o Scheduler) Code() Code { return CodeScheduler }
+
+// Args returns the arguments in order.
+func (o Scheduler) Args() []Arg {
+	return []Arg{
+		{"policy", o.Policy},
+		{"flags", o.Flags},
+		{"nice", o.Nice},
+		{"priority", o.Priority},
+		{"runtime", o.Runtime},
+		{"deadline", o.Deadline},
+		{"period", o.Period},
+	}
+}
+
+func (o Scheduler) encode(e *encoder) {
+	e.uint(uint64(o.Policy))
+	e.uint(o.Flags)
+	e.uint(uint64(o.Nice))
+	e.uint(uint64(o.Priority))
+	e.uint(o.Runtime)
+	e.uint(o.Deadline)
+	e.uint(o.Period)
+}
+
+// Code returns CodeIoprio.
+func (o Ioprio) Code() Code { return CodeIoprio }
+
+// Args returns the arguments in order.
+func (o Ioprio) Args() []Arg {
+	return []Arg{
+		{"priority", o.Priority},
+	}
+}
+
+func (o Ioprio) encode(e *encoder) {
+	e.uint(uint64(o.Priority))
+}
+
+// Code returns CodeMempolicy.
+func (o Mempolicy) Code() Code { return CodeMempolicy }
+
+// Args returns the arguments in order.
+func (o Mempolicy) Args() []Arg {
+	return []Arg{
+		{"mode", o.Mode},
+		{"nodes", o.Nodes},
+	}
+}
+
+func (o Mempolicy) encode(e *encoder) {
+	e.uint(uint64(o.Mode))
+	e.bytes(o.Nodes)
+}
+
+// Code returns CodePersonality.
+func (o Personality) Code() Code { return CodePersonality }
+
+// Args returns the arguments in order.
+func (o Personality) Args() []Arg {
+	return []Arg{
+		{"persona", o.Persona},
+	}
+}
+
+func (o Personality) encode(e *encoder) {
+	e.uint(uint64(o.Persona))
 }

@@ -58,5 +58,10 @@ func every() []Op {
 		WaitStart{},
 		Execve{},
 		RelayNotify{},
+		Affinity{},
+		Scheduler{},
+		Ioprio{},
+		Mempolicy{},
+		Personality{},
 	}
 }

@@ -35,6 +35,7 @@ const (
 	SlotListen              // the seccomp listener
 	SlotPidfd               // the container's first process; pidfd_open(2)
 	SlotCgroup              // the container's cgroup folders and tasks files, up to SlotCgroup+15
+	SlotTrace   Slot = 39   // where the executor notes the time of each operation
 	SlotFree    Slot = 40
 	SlotCount   Slot = 512
 )
@@ -92,6 +93,8 @@ func (s Slot) String() string {
 	switch {
 	case int(s) < len(names):
 		return names[s]
+	case s == SlotTrace:
+		return "trace"
 	case s >= SlotCgroup && s < SlotCgroup+16:
 		return "cgroup" + strconv.Itoa(int(s-SlotCgroup))
 	}

@@ -9,6 +9,10 @@ const (
 	ReplyData    = 4096 // bytes of data in an answer
 )
 
+// TraceEntry is the size in bytes of an operation's entry in a trace: when it
+// began and when it ended, in nanoseconds of CLOCK_MONOTONIC.
+const TraceEntry = 16
+
 // What a report says.
 const (
 	ReportFailed = 1 // operation Step failed with Errno; the executor ends

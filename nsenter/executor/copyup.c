@@ -149,6 +149,10 @@ int op_copy_up(struct executor *x, const struct op_copy_up *op)
 
 	if (from < 0)
 		return errno == ENOENT ? 0 : fail(x, "open %s", path);
+	if (in_procfs(from)) {
+		close(from);
+		return fail_with(x, EPERM, "%s lies in a procfs", path);
+	}
 	to = openat(slot_fd(x, op->mount), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (to < 0)
 		r = fail(x, "open the tmpfs for %s", path);

@@ -5,35 +5,47 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-/* The kernel puts this in front of a folder that the root cannot reach. */
-#define UNREACHABLE "(unreachable)"
-
+/*
+ * As for anything in the rootfs, no magic link is followed: through
+ * /proc/self/fd it could be a folder of the host's that is made.
+ */
 static int make_cwd(struct executor *x, const char *path)
 {
-	char part[PATH_MAX];
-	size_t n = strlen(path);
+	int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd, r = 0;
 
-	if (n >= sizeof(part))
-		return fail_with(x, ENAMETOOLONG, "mkdir %s", path);
-	memcpy(part, path, n + 1);
-	for (size_t i = 1; i <= n; i++) {
-		if (part[i] != '/' && part[i] != 0)
-			continue;
-		part[i] = 0;
-		if (mkdir(part, 0755) < 0 && errno != EEXIST)
-			return fail(x, "mkdir %s", part);
-		if (i < n)
-			part[i] = '/';
-	}
+	if (root < 0)
+		return fail(x, "open /");
+	fd = root_target(root, path, ROOT_CREATE_DIR);
+	if (fd < 0)
+		r = fail(x, "mkdir %s", path);
+	else
+		close(fd);
+	close(root);
+	return r;
+}
+
+/*
+ * Whether the working folder is one that the root can reach. The system call is
+ * asked, as some C libraries make up a path of their own where it finds none.
+ */
+static int check_cwd(struct executor *x, const char *path)
+{
+	char cwd[PATH_MAX];
+
+	if (syscall(SYS_getcwd, cwd, sizeof(cwd)) < 0)
+		return fail(x, "getcwd");
+	if (cwd[0] != '/') /* "(unreachable)" stands in front */
+		return fail_with(x, EPERM, "working folder %s lies outside the container", path);
 	return 0;
 }
 
 int op_chdir(struct executor *x, const struct op_chdir *op)
 {
 	const char *path = plan_str(x, op->path);
-	char cwd[PATH_MAX];
 	int r;
 
 	if (op->again && !x->cwd_refused)
@@ -51,11 +63,7 @@ int op_chdir(struct executor *x, const struct op_chdir *op)
 		if (chdir(path) < 0)
 			return fail(x, "chdir %s", path);
 	}
-	if (!getcwd(cwd, sizeof(cwd)))
-		return fail(x, "getcwd");
-	if (cwd[0] != '/' || !strncmp(cwd, UNREACHABLE, strlen(UNREACHABLE)))
-		return fail_with(x, EPERM, "working folder %s lies outside the container", path);
-	return 0;
+	return check_cwd(x, path);
 }
 
 static int can_execute(const char *path)
@@ -138,9 +146,11 @@ static void add_late(struct executor *x)
 
 int op_execve(struct executor *x, const struct op_execve *op)
 {
-	const char **argv = list_pointers(x, op->argv);
-	const char **envp = list_pointers(x, op->envp);
+	const char **argv, **envp;
 
+	x->pointers_used = 0; /* an execve before this one has failed */
+	argv = list_pointers(x, op->argv);
+	envp = list_pointers(x, op->envp);
 	if (op->late)
 		add_late(x);
 	if (!x->executable)

@@ -80,6 +80,8 @@ struct executor {
 	uint32_t code; /* and its code */
 	int slots[PLAN_SLOT_COUNT];
 
+	uint64_t *trace; /* begin and end of each operation, or NULL */
+
 	const char **pointers; /* room for argv and envp */
 	uint32_t pointers_used;
 	int cwd_refused;		/* op_chdir put it off */
@@ -95,6 +97,12 @@ const struct step *plan_next(const struct step *s);
 
 /* plan.c, generated tables */
 int op_dispatch(struct executor *x, enum op_code code, const void *fields);
+
+/* How many pointers any one argv and envp of a checked plan need. */
+static inline size_t plan_pointers(const struct header *h)
+{
+	return (size_t)h->pointers + PLAN_MAX_LATE;
+}
 
 /* What a reference of a checked plan points to. */
 static inline const char *plan_str(const struct executor *x, struct ref_str r)
@@ -118,7 +126,10 @@ int slot_fd(const struct executor *x, uint64_t slot);
 void slot_put(struct executor *x, uint64_t slot, int fd);
 void slot_close(struct executor *x, uint64_t slot);
 
-/* proc.c: writes op->data to path below op->proc; op->path is not looked at. */
+/* proc.c: whether a descriptor is of a procfs; also where that cannot be told. */
+int in_procfs(int fd);
+
+/* Writes op->data to path below op->proc; op->path is not looked at. */
 int write_proc(struct executor *x, const struct op_write_proc *op, const char *path);
 
 /* root.c: paths inside the rootfs. */

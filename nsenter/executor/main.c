@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct executor executor;
@@ -65,6 +66,34 @@ static int refuse(struct executor *x)
 	return 1;
 }
 
+/* A trace has room for each operation of the plan: when it began and ended. */
+static int open_trace(struct executor *x)
+{
+	size_t size = (size_t)x->header->steps * PLAN_TRACE_ENTRY;
+	struct stat st;
+	int fd = slot_fd(x, PLAN_SLOT_TRACE);
+
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &st) < 0 || (size_t)st.st_size < size)
+		return fail_with(x, EINVAL, "the trace has not the size of the plan");
+	x->trace = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (x->trace == MAP_FAILED)
+		return fail(x, "mmap of the trace");
+	slot_close(x, PLAN_SLOT_TRACE);
+	return 0;
+}
+
+static void note_time(struct executor *x, int end)
+{
+	struct timespec now;
+
+	if (!x->trace)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	x->trace[2 * x->step + (uint32_t)end] = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static int tolerated(const struct step *s, int error)
 {
 	for (uint16_t i = 0; i < s->tolerated; i++)
@@ -88,7 +117,9 @@ static int carry_out(struct executor *x)
 		}
 		x->detail[0] = 0;
 		x->code = s->code;
+		note_time(x, 0);
 		r = op_dispatch(x, (enum op_code)s->code, s + 1);
+		note_time(x, 1);
 		if (r == 0)
 			skip = s->or_else;
 		else if (!tolerated(s, -r))
@@ -110,14 +141,16 @@ int main(int argc, char **argv)
 		x->slots[i] = -1;
 	x->socket = (int)x->header->socket;
 	x->report_fd = -1;
-	x->pointers = mmap(NULL, ((size_t)x->header->pointers + 1 + PLAN_MAX_LATE) * sizeof(char *),
-			   PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	x->pointers = mmap(NULL, (plan_pointers(x->header) + 1) * sizeof(char *), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (x->pointers == MAP_FAILED)
 		r = fail(x, "mmap");
 	else
 		r = take_descriptors(x);
 	/* Modes in the plan are exact; op_umask sets the container's. */
 	umask(0);
+	if (r == 0)
+		r = open_trace(x);
 	if (r == 0)
 		r = carry_out(x);
 	send_report(x, PLAN_REPORT_FAILED, x->step, -r, x->code, -1);

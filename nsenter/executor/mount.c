@@ -9,7 +9,6 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#define PROC_MAGIC	0x9fa0
 #define OPEN_TREE_FLAGS (1u /* OPEN_TREE_CLONE */ | O_CLOEXEC)
 #define TREE_RECURSIVE	0x8000u /* AT_RECURSIVE */
 
@@ -222,12 +221,18 @@ static int create_flags(int mount_fd, uint64_t kind)
 	return 0;
 }
 
+static int kinds_differ(int a, int b)
+{
+	struct stat sa, sb;
+
+	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && S_ISDIR(sa.st_mode) != S_ISDIR(sb.st_mode);
+}
+
 int op_attach(struct executor *x, const struct op_attach *op)
 {
 	const char *path = plan_str(x, op->target);
 	int fd = slot_fd(x, op->mount);
 	int how = create_flags(fd, op->create);
-	struct statfs fs;
 	int at, r = 0;
 
 	if (op->nosymlink)
@@ -238,10 +243,12 @@ int op_attach(struct executor *x, const struct op_attach *op)
 	if (at < 0)
 		return fail(x, "open mount point %s", path);
 	/* A mount in /proc could hide what the set-up itself relies on. */
-	if (!op->in_proc && fstatfs(at, &fs) == 0 && fs.f_type == PROC_MAGIC)
+	if (!op->in_proc && in_procfs(at))
 		r = fail_with(x, EPERM, "mount point %s lies in a procfs", path);
 	else if (sys_move_mount(fd, at) < 0)
-		r = fail(x, "move_mount %s", path);
+		r = errno == EINVAL && kinds_differ(fd, at)
+			    ? fail_with(x, ENOTDIR, "mount a folder over a file, or a file over a folder, at %s", path)
+			    : fail(x, "move_mount %s", path);
 	close(at);
 	return r;
 }
@@ -252,11 +259,17 @@ int op_mount_data(struct executor *x, const struct op_mount_data *op)
 	const char *path = plan_str(x, op->target);
 	int how = op->create == PLAN_KIND_NONE ? 0 : ROOT_CREATE_DIR;
 	char link[32];
-	int at = root_target(slot_fd(x, op->root), path, how);
-	int r = 0;
+	int at, r = 0;
 
+	if (op->nosymlink)
+		how |= ROOT_NOSYMLINK;
+	at = root_target(slot_fd(x, op->root), path, how);
 	if (at < 0)
 		return fail(x, "open mount point %s", path);
+	if (!op->in_proc && in_procfs(at)) {
+		close(at);
+		return fail_with(x, EPERM, "mount point %s lies in a procfs", path);
+	}
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", at);
 	if (mount(plan_str(x, op->source), link, plan_str(x, op->fstype), op->flags, plan_str(x, op->data)) < 0)
 		r = fail(x, "mount %s at %s", plan_str(x, op->fstype), path);

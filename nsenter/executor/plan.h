@@ -22,6 +22,7 @@
 #define PLAN_SLOT_LISTEN 13
 #define PLAN_SLOT_PIDFD 14
 #define PLAN_SLOT_CGROUP 15
+#define PLAN_SLOT_TRACE 39
 #define PLAN_SLOT_FREE 40
 #define PLAN_SLOT_COUNT 512
 #define PLAN_POINT_NONE 0
@@ -51,6 +52,7 @@
 #define PLAN_REPLY_SIZE 4112
 #define PLAN_REPLY_HEAD 16
 #define PLAN_REPLY_DATA 4096
+#define PLAN_TRACE_ENTRY 16
 #define PLAN_REPORT_FAILED 1
 #define PLAN_REPORT_SYNC 2
 #define PLAN_REPORT_BAD 3
@@ -133,6 +135,11 @@ enum op_code {
 	OP_WAIT_START,
 	OP_EXECVE,
 	OP_RELAY_NOTIFY,
+	OP_AFFINITY,
+	OP_SCHEDULER,
+	OP_IOPRIO,
+	OP_MEMPOLICY,
+	OP_PERSONALITY,
 	OP_COUNT,
 };
 
@@ -257,6 +264,8 @@ struct op_mount_data {
 	uint64_t root;
 	struct ref_str target;
 	uint64_t create;
+	uint64_t nosymlink; /* no link anywhere in Target */
+	uint64_t in_proc; /* Target may lie in a procfs */
 };
 
 /* CopyUp copies what lies at Path inside Root into the root of Mount, as the
@@ -511,7 +520,39 @@ struct op_relay_notify {
 	struct ref_str extra; /* a line to add to the message that says ready; empty for none */
 };
 
-#define OP_FIELDS_MAX 7
+/* Affinity sets which CPUs the process may run on; sched_setaffinity(2). */
+struct op_affinity {
+	struct ref_blob cpus; /* bit mask in 64-bit words of the host's byte order; empty: all that the cpuset has */
+};
+
+/* Scheduler sets the scheduling policy; sched_setattr(2). */
+struct op_scheduler {
+	uint64_t policy; /* SCHED_* */
+	uint64_t flags; /* SCHED_FLAG_* bits */
+	uint64_t nice; /* of a signed number */
+	uint64_t priority;
+	uint64_t runtime; /* nanoseconds, as the next two */
+	uint64_t deadline;
+	uint64_t period;
+};
+
+/* Ioprio sets the I/O priority of the process group; ioprio_set(2). */
+struct op_ioprio {
+	uint64_t priority; /* class and level as IOPRIO_PRIO_VALUE packs them */
+};
+
+/* Mempolicy sets the NUMA memory policy; set_mempolicy(2). */
+struct op_mempolicy {
+	uint64_t mode; /* MPOL_* and MPOL_F_* bits */
+	struct ref_blob nodes; /* bit mask in 64-bit words of the host's byte order */
+};
+
+/* Personality sets the execution domain; personality(2). */
+struct op_personality {
+	uint64_t persona;
+};
+
+#define OP_FIELDS_MAX 9
 
 struct op_desc {
 	const char *name;
@@ -575,5 +616,10 @@ int op_find_exec(struct executor *x, const struct op_find_exec *op);
 int op_wait_start(struct executor *x, const struct op_wait_start *op);
 int op_execve(struct executor *x, const struct op_execve *op);
 int op_relay_notify(struct executor *x, const struct op_relay_notify *op);
+int op_affinity(struct executor *x, const struct op_affinity *op);
+int op_scheduler(struct executor *x, const struct op_scheduler *op);
+int op_ioprio(struct executor *x, const struct op_ioprio *op);
+int op_mempolicy(struct executor *x, const struct op_mempolicy *op);
+int op_personality(struct executor *x, const struct op_personality *op);
 
 #endif

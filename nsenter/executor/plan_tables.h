@@ -17,7 +17,7 @@ const struct op_desc op_descs[OP_COUNT] = {
 	[OP_OPEN_TREE] = {"open_tree", 6, {FIELD_SLOT, FIELD_STR, FIELD_BOOL, FIELD_BOOL, FIELD_BOOL, FIELD_SLOT}},
 	[OP_MOUNT_SETATTR] = {"mount_setattr", 6, {FIELD_SLOT, FIELD_BOOL, FIELD_U64, FIELD_U64, FIELD_U64, FIELD_SLOT}},
 	[OP_ATTACH] = {"attach", 7, {FIELD_SLOT, FIELD_SLOT, FIELD_STR, FIELD_KIND, FIELD_BOOL, FIELD_BOOL, FIELD_BOOL}},
-	[OP_MOUNT_DATA] = {"mount_data", 7, {FIELD_STR, FIELD_STR, FIELD_STR, FIELD_U64, FIELD_SLOT, FIELD_STR, FIELD_KIND}},
+	[OP_MOUNT_DATA] = {"mount_data", 9, {FIELD_STR, FIELD_STR, FIELD_STR, FIELD_U64, FIELD_SLOT, FIELD_STR, FIELD_KIND, FIELD_BOOL, FIELD_BOOL}},
 	[OP_COPY_UP] = {"copy_up", 3, {FIELD_SLOT, FIELD_STR, FIELD_SLOT}},
 	[OP_MKNOD] = {"mknod", 6, {FIELD_SLOT, FIELD_STR, FIELD_U32, FIELD_U64, FIELD_U32, FIELD_U32}},
 	[OP_MKDIR] = {"mkdir", 3, {FIELD_SLOT, FIELD_STR, FIELD_U32}},
@@ -56,6 +56,11 @@ const struct op_desc op_descs[OP_COUNT] = {
 	[OP_WAIT_START] = {"wait_start", 2, {FIELD_SLOT, FIELD_SLOT}},
 	[OP_EXECVE] = {"execve", 3, {FIELD_LIST, FIELD_LIST, FIELD_BOOL}},
 	[OP_RELAY_NOTIFY] = {"relay_notify", 5, {FIELD_SLOT, FIELD_SLOT, FIELD_SLOT, FIELD_LIST, FIELD_STR}},
+	[OP_AFFINITY] = {"affinity", 1, {FIELD_BLOB}},
+	[OP_SCHEDULER] = {"scheduler", 7, {FIELD_U32, FIELD_U64, FIELD_U32, FIELD_U32, FIELD_U64, FIELD_U64, FIELD_U64}},
+	[OP_IOPRIO] = {"ioprio", 1, {FIELD_U32}},
+	[OP_MEMPOLICY] = {"mempolicy", 2, {FIELD_U32, FIELD_BLOB}},
+	[OP_PERSONALITY] = {"personality", 1, {FIELD_U32}},
 };
 
 int op_dispatch(struct executor *x, enum op_code code, const void *fields)
@@ -167,6 +172,16 @@ int op_dispatch(struct executor *x, enum op_code code, const void *fields)
 		return op_execve(x, fields);
 	case OP_RELAY_NOTIFY:
 		return op_relay_notify(x, fields);
+	case OP_AFFINITY:
+		return op_affinity(x, fields);
+	case OP_SCHEDULER:
+		return op_scheduler(x, fields);
+	case OP_IOPRIO:
+		return op_ioprio(x, fields);
+	case OP_MEMPOLICY:
+		return op_mempolicy(x, fields);
+	case OP_PERSONALITY:
+		return op_personality(x, fields);
 	case OP_NONE:
 	case OP_COUNT:
 		break;

@@ -12,6 +12,13 @@
 #define PROC_MAGIC    0x9fa0
 #define PROC_ROOT_INO 1
 
+int in_procfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) < 0 || fs.f_type == PROC_MAGIC;
+}
+
 static int write_all(struct executor *x, int fd, const char *path, const char *data, size_t len)
 {
 	ssize_t n;

@@ -257,18 +257,35 @@ int op_open_path(struct executor *x, const struct op_open_path *op)
 	return 0;
 }
 
-/* A FIFO or device in its place is as good as missing; it is never waited on. */
-int op_open_file(struct executor *x, const struct op_open_file *op)
+/* A file of the image's own, which the kernel makes no text of: not /proc/kmsg. */
+static int plain_file(int fd)
 {
 	struct stat st;
-	int fd = root_open(slot_fd(x, op->root), plan_str(x, op->path), O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && !in_procfs(fd);
+}
+
+/*
+ * A FIFO, a device or a link into /proc in its place is as good as missing. It
+ * is looked at before it is opened: to open some devices is to act on them.
+ */
+int op_open_file(struct executor *x, const struct op_open_file *op)
+{
+	const char *path = plan_str(x, op->path);
+	int at = root_open(slot_fd(x, op->root), path, O_PATH, 0);
+	int fd = -1;
 
 	slot_close(x, op->into);
-	if (fd < 0)
+	if (at < 0)
 		return 0;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (plain_file(at))
+		fd = root_open(slot_fd(x, op->root), path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	close(at);
+	if (fd >= 0 && !plain_file(fd)) {
 		close(fd);
-	else
+		fd = -1;
+	}
+	if (fd >= 0)
 		slot_put(x, op->into, fd);
 	return 0;
 }
