@@ -151,6 +151,7 @@ func FuzzUndo(f *testing.F) {
 	f.Add("cgroup.subtree_control", "+cpu -io", []byte("cpu"))
 	f.Add("io.weight", "8:0 5", []byte("default 100\n"))
 	f.Add("io.weight", "0", []byte("default "))
+	f.Add("0", "\n ", []byte("\n0"))
 	f.Fuzz(func(t *testing.T, file, value string, before []byte) {
 		if value == "" {
 			return

@@ -35,8 +35,9 @@ func Undo(file, value string, before []byte) string {
 		return old
 	}
 	for line := range strings.Lines(old) {
-		if name, _, _ := strings.Cut(line, " "); name == key {
-			return strings.TrimRight(line, "\n")
+		line = strings.TrimRight(line, "\n")
+		if name, _, _ := strings.Cut(line, " "); name == key && line != "" {
+			return line
 		}
 	}
 	return key + " " + noLimit(file, rest)

@@ -71,8 +71,6 @@ type creation struct {
 	process *nsenter.Process
 	fds     []int // to be closed at the end
 	notify  int   // the container's own notify socket, one of fds
-	// seccompSent says that the answer at plan.PointSeccomp went ahead.
-	seccompSent bool
 	// hooked says that hooks have run: those of poststop come after a failure.
 	hooked bool
 }
@@ -235,11 +233,6 @@ func (m *creation) make() error {
 	}
 	if err := m.start(slots); err != nil {
 		return err
-	}
-	if m.unit != nil {
-		if err := m.makeScope(); err != nil {
-			return err
-		}
 	}
 	return m.meet()
 }

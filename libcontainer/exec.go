@@ -245,6 +245,11 @@ func (e *execution) meet() error {
 		}
 		defer unix.Close(program)
 	}
+	if e.compile.SeccompAhead {
+		if err := e.process.Answer(plan.PointSeccomp, nil, program); err != nil {
+			return err
+		}
+	}
 	for {
 		report, err := e.process.Recv()
 		if errors.Is(err, io.EOF) {

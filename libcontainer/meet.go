@@ -32,7 +32,8 @@ import (
 //	  state, pid file --- PointCreated ---> waits for start, or goes on
 //	  end of file <------------------------ execve
 //
-// An answer may be sent before the other side gets there. A parent that is
+// The first answers, and the seccomp program where nothing comes between, are
+// sent before the other side gets there, and it does not ask for them. A parent that is
 // killed closes the socket, and the executor ends itself at the next point.
 
 // meet answers the executor until it has become the container's process or
@@ -47,12 +48,9 @@ func (m *creation) meet() error {
 			return err
 		}
 	}
-	if m.compile.AtCgroup {
-		fds := make([]int, len(m.join.Tasks))
-		for i := range m.join.Tasks {
-			fds[i] = m.join.Tasks[i].FD
-		}
-		if err := p.Answer(plan.PointCgroup, nil, fds...); err != nil {
+	// With systemd, the process that is to be in the scope must be at the point.
+	if m.compile.AtCgroup && m.unit == nil {
+		if err := m.answerCgroup(); err != nil {
 			return err
 		}
 	}
@@ -67,9 +65,7 @@ func (m *creation) meet() error {
 		}
 		m.fds = append(m.fds, program)
 	}
-	// An answer ahead of time must be to the next question.
-	if m.compile.SeccompAt == plan.PointSeccomp && !m.compile.Console && !m.compile.Hooks {
-		m.seccompSent = true
+	if m.compile.SeccompAhead {
 		if err := p.Answer(plan.PointSeccomp, nil, program); err != nil {
 			return err
 		}
@@ -91,6 +87,15 @@ func (m *creation) meet() error {
 	}
 }
 
+// answerCgroup hands over what the executor enters its v1 cgroups through.
+func (m *creation) answerCgroup() error {
+	fds := make([]int, len(m.join.Tasks))
+	for i := range m.join.Tasks {
+		fds[i] = m.join.Tasks[i].FD
+	}
+	return m.process.Answer(plan.PointCgroup, nil, fds...)
+}
+
 // answer does the parent's part at one point. It is done when the container
 // needs its parent no more.
 func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) {
@@ -98,12 +103,12 @@ func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) 
 		defer unix.Close(r.FD)
 	}
 	switch r.Point {
-	case plan.PointUserns, plan.PointCgroup:
-		return false, nil // answered already
-	case plan.PointSeccomp:
-		if m.seccompSent {
-			return false, nil
+	case plan.PointCgroup:
+		if err := m.makeScope(); err != nil {
+			return false, err
 		}
+		return false, m.answerCgroup()
+	case plan.PointSeccomp:
 		return false, m.process.Answer(plan.PointSeccomp, nil, program)
 	case plan.PointConsole:
 		if err := handTerminal(r.FD, m.opt.ConsoleSocket, m.opt.Console); err != nil {

@@ -59,6 +59,8 @@ type Output struct {
 	// SeccompAt is the point where the compiled seccomp program goes along, or
 	// plan.PointNone.
 	SeccompAt plan.Point
+	// SeccompAhead says that it is not asked for there, but expected.
+	SeccompAhead bool
 	// Hooks says that the plan stops at plan.PointHooks.
 	Hooks bool
 	// Console says that the terminal's master comes at plan.PointConsole.

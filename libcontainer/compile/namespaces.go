@@ -53,7 +53,7 @@ func (c *compiler) compileNamespaces() {
 	c.p.Add(plan.At("process"), plan.SetName{Name: "berth:init"})
 	if hasUserns(c.linux().Namespaces) {
 		c.out.AtUserns = true
-		c.p.Add(plan.At("linux.namespaces"), plan.Sync{Point: plan.PointUserns})
+		c.p.Add(plan.At("linux.namespaces"), plan.Sync{Point: plan.PointUserns, Quiet: true})
 	}
 	namespaces := c.linux().Namespaces
 	forks := false
@@ -160,7 +160,7 @@ func (c *compiler) joinCgroup() {
 		}
 		if n := c.out.CgroupTasks; n > 0 || c.Systemd {
 			c.out.AtCgroup = true
-			c.p.Add(origin, plan.Sync{Point: plan.PointCgroup, Into: plan.SlotCgroup, Fds: uint32(n)})
+			c.p.Add(origin, plan.Sync{Point: plan.PointCgroup, Into: plan.SlotCgroup, Fds: uint32(n), Quiet: !c.Systemd})
 			for i := range n {
 				c.p.Add(origin, plan.WriteSlot{To: plan.SlotCgroup + plan.Slot(i), Data: "0"})
 			}

@@ -86,6 +86,13 @@ func (c *compiler) compileStart(p *specs.Process) {
 	c.p.Add(plan.At("process.args"), plan.Execve{Argv: p.Args, Envp: p.Env, Late: c.out.Home || c.LateEnv})
 }
 
+// seccompAhead says whether the seccomp program can be sent before it is asked
+// for: no question of another point comes between.
+func (c *compiler) seccompAhead() bool {
+	c.out.SeccompAhead = !c.out.Console && !c.out.Hooks && !c.Systemd
+	return c.out.SeccompAhead
+}
+
 // compileRlimits comes after everything that opens files, forks or changes the
 // user: the limits are the container's and must not break the set-up. It comes
 // before the seccomp filter, which may forbid the call. Raising a hard limit
@@ -146,7 +153,7 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 		if p.User.UID != 0 {
 			c.p.Add(plan.At("linux.seccomp"), plan.Capset{Effective: full, Permitted: full})
 		}
-		c.p.Add(plan.At("linux.seccomp"), plan.Sync{Point: plan.PointSeccomp, Into: plan.SlotSeccomp, Fds: 1})
+		c.p.Add(plan.At("linux.seccomp"), plan.Sync{Point: plan.PointSeccomp, Into: plan.SlotSeccomp, Fds: 1, Quiet: c.seccompAhead()})
 		c.compileRlimits(p)
 		c.p.Add(plan.At("linux.seccomp"), plan.Seccomp{Program: plan.SlotSeccomp})
 		c.out.SeccompAt = plan.PointSeccomp

@@ -38,6 +38,7 @@ type Sync struct {
 	Send  Slot
 	Into  Slot
 	Fds   uint32 // how many descriptors the answer must bring
+	Quiet bool   // nothing is reported: the answer comes unasked
 }
 
 // WriteSlot writes Data to an open descriptor in one write and closes it.

@@ -75,7 +75,7 @@ var fieldCounts = [codeCount]uint8{
 	CodeUnshare:         1,
 	CodeSetns:           2,
 	CodeFork:            0,
-	CodeSync:            4,
+	CodeSync:            5,
 	CodeWriteSlot:       2,
 	CodeWriteProc:       3,
 	CodePropagation:     2,
@@ -316,6 +316,7 @@ func (o Sync) Args() []Arg {
 		{"send", o.Send},
 		{"into", o.Into},
 		{"fds", o.Fds},
+		{"quiet", o.Quiet},
 	}
 }
 
@@ -324,6 +325,7 @@ func (o Sync) encode(e *encoder) {
 	e.uint(uint64(o.Send))
 	e.uint(uint64(o.Into))
 	e.uint(uint64(o.Fds))
+	e.bool(o.Quiet)
 }
 
 // Code returns CodeWriteSlot.

@@ -177,6 +177,7 @@ struct op_sync {
 	uint64_t send;
 	uint64_t into;
 	uint64_t fds; /* how many descriptors the answer must bring */
+	uint64_t quiet; /* nothing is reported: the answer comes unasked */
 };
 
 /* WriteSlot writes Data to an open descriptor in one write and closes it. */

@@ -134,7 +134,8 @@ int op_sync(struct executor *x, const struct op_sync *op)
 	uint32_t got = 0;
 	ssize_t n;
 
-	send_report(x, PLAN_REPORT_SYNC, x->step, 0, (uint32_t)op->point, slot_fd(x, op->send));
+	if (!op->quiet)
+		send_report(x, PLAN_REPORT_SYNC, x->step, 0, (uint32_t)op->point, slot_fd(x, op->send));
 	do
 		n = recvmsg(x->socket, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
