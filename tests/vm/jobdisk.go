@@ -122,7 +122,7 @@ func (h *harness) writeJob(folder string, m machine, j job) error {
 		fmt.Fprintf(&script, "export %s=%s\n", name, quote(value))
 	}
 	fmt.Fprintf(&script, "cd %s || exit\n", quote(vmFolder+"/src/"+j.pkg))
-	fmt.Fprintf(&script, "exec %s -test.v=test2json -test.timeout=%s", vmFolder+"/bin/"+testBinary(j.pkg), testTimeout(j.deadline))
+	fmt.Fprintf(&script, "exec %s -test.v=test2json -test.short -test.timeout=%s", vmFolder+"/bin/"+testBinary(j.pkg), testTimeout(j.deadline))
 	pattern := j.run
 	if h.testRun != "" && pattern == "" {
 		pattern = h.testRun

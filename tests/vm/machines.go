@@ -61,7 +61,7 @@ func selfTest(account string, checks ...string) job {
 
 // integration is the whole suite, as one account with one cgroup driver.
 func integration(name, account string, env ...string) job {
-	return job{name: name, account: account, pkg: "tests/integration", deadline: 6 * time.Minute, env: env}
+	return job{name: name, account: account, pkg: "tests/integration", deadline: 10 * time.Minute, env: env}
 }
 
 // systemdDriver is what the suite reads to ask the runtime for --systemd-cgroup.

@@ -37,7 +37,9 @@ func (h *harness) report(outcomes []outcome, allowed *skipList, whole bool) bool
 	passed, failed, skipped := 0, 0, 0
 	for _, o := range outcomes {
 		for _, f := range o.failed {
-			fmt.Fprintf(out, "\n--- %s: %s\n%s\n", o.job, f.test, lastLines(f.output, shownLines))
+			if !h.json { // whoever reads the events shows it
+				fmt.Fprintf(out, "\n--- %s: %s\n%s\n", o.job, f.test, lastLines(f.output, shownLines))
+			}
 		}
 	}
 	fmt.Fprintln(out)
@@ -58,7 +60,11 @@ func (h *harness) report(outcomes []outcome, allowed *skipList, whole bool) bool
 	}
 	fmt.Fprintln(out)
 	for _, p := range h.phases {
-		fmt.Fprintf(out, "%-32s %4.0f s\n", p.name, p.took.Seconds())
+		fmt.Fprintf(out, "%-32s %4.0f s", p.name, p.took.Seconds())
+		if p.processor > 0 {
+			fmt.Fprintf(out, ", %.0f s of processor time", p.processor.Seconds())
+		}
+		fmt.Fprintln(out)
 	}
 	fmt.Fprintf(out, "%-32s %4.0f s\n\n", "in all", time.Since(h.started).Seconds())
 	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)

@@ -160,7 +160,8 @@ func (o *outcome) count(e event, t *testState, tests map[string]*testState, allo
 		}
 	case "skip":
 		t.ended = true
-		why, ok := allowed.why(o.job, e.Test)
+		reason := skipReason(t.output.String())
+		why, ok := allowed.why(o.job, e.Test, reason)
 		if !ok && !t.told {
 			t.told = true
 			forParents(tests, e.Test, func(p *testState) { p.told = true })
@@ -168,7 +169,7 @@ func (o *outcome) count(e event, t *testState, tests map[string]*testState, allo
 			return
 		}
 		if ok && !t.hasSubtests {
-			o.skipped = append(o.skipped, skip{e.Test, skipReason(t.output.String()), why})
+			o.skipped = append(o.skipped, skip{e.Test, reason, why})
 		}
 	case "fail":
 		t.ended = true

@@ -12,6 +12,9 @@ import (
 type skipList struct {
 	mutex sync.Mutex // guards used
 	rows  []*skipRow
+	// reference says that the runtime under test is not berth: what only berth has or promises (the suite's
+	// berthOnly and newerThanReference) may then be skipped.
+	reference bool
 }
 
 // skipRow is a line of the file: MACHINE/JOB TEST WHY.
@@ -56,10 +59,13 @@ func parseSkips(text string) (*skipList, error) {
 	return list, nil
 }
 
-// why tells whether the job's test may be skipped, and the reason.
-func (s *skipList) why(job, test string) (string, bool) {
+// why tells whether the job's test, which gave that reason, may be skipped, and on what ground.
+func (s *skipList) why(job, test, reason string) (string, bool) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if s.reference && (strings.HasPrefix(reason, "berth only: ") || strings.Contains(reason, " lacks it: ")) {
+		return "not berth", true
+	}
 	for _, row := range s.rows {
 		jobOK, _ := path.Match(row.job, job) // the patterns were tried when they were read
 		testOK, _ := path.Match(row.test, test)
