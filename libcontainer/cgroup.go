@@ -130,6 +130,11 @@ func (m *creation) makeScope() error {
 		return err
 	}
 	m.scoped = true
+	if h := m.host.Cgroups.Unified(); h != nil {
+		if err := m.unit.EnterSubgroup(h.Mountpoint, m.systemd.ControlGroup(), m.process.Pid); err != nil {
+			return err
+		}
+	}
 	return m.makeCgroup(m.process.Pid)
 }
 
