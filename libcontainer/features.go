@@ -45,6 +45,7 @@ func linuxFeatures() *features.Linux {
 		Capabilities: spec.Capabilities(),
 		Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
 		Seccomp:      seccomp.Features(),
+		MemoryPolicy: &features.MemoryPolicy{Modes: compile.MemoryPolicyModes(), Flags: compile.MemoryPolicyFlags()},
 		// What follows is checked in config.json and not carried out yet.
 		Apparmor:        &features.Apparmor{Enabled: &no},
 		Selinux:         &features.Selinux{Enabled: &no},

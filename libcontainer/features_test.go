@@ -28,7 +28,7 @@ func TestFeaturesSchema(t *testing.T) {
 	}
 	// And it leaves nothing open: what is absent is unknown.
 	for _, key := range []string{`"hooks"`, `"mountOptions"`, `"namespaces"`, `"capabilities"`, `"cgroup"`, `"seccomp"`, `"supportedFlags"`, `"apparmor"`, `"selinux"`,
-		`"intelRdt"`, `"mountExtensions"`, `"netDevices"`, `"potentiallyUnsafeConfigAnnotations"`} {
+		`"intelRdt"`, `"memoryPolicy"`, `"mountExtensions"`, `"netDevices"`, `"potentiallyUnsafeConfigAnnotations"`} {
 		if !strings.Contains(string(data), key) {
 			t.Errorf("%s is missing", key)
 		}

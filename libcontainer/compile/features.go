@@ -38,3 +38,16 @@ func Namespaces() []string {
 		string(specs.PIDNamespace), string(specs.TimeNamespace), string(specs.UserNamespace), string(specs.UTSNamespace),
 	}
 }
+
+// MemoryPolicyModes lists the modes of linux.memoryPolicy, in order.
+func MemoryPolicyModes() []string {
+	return []string{
+		string(specs.MpolBind), string(specs.MpolDefault), string(specs.MpolInterleave), string(specs.MpolLocal),
+		string(specs.MpolPreferred), string(specs.MpolPreferredMany), string(specs.MpolWeightedInterleave),
+	}
+}
+
+// MemoryPolicyFlags lists the flags of linux.memoryPolicy, in order.
+func MemoryPolicyFlags() []string {
+	return []string{string(specs.MpolFNumaBalancing), string(specs.MpolFRelativeNodes), string(specs.MpolFStaticNodes)}
+}

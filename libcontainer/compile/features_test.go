@@ -1,11 +1,15 @@
 package compile
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/libcontainer/facts"
+	"berth/spec"
 )
 
 // What features says of mount options is what parseOptions does: it knows each
@@ -45,8 +49,10 @@ func compiles(t *testing.T, change func(*specs.Spec)) error {
 		Mounts:  []specs.Mount{{Destination: "/proc", Type: "proc"}},
 	}
 	change(s)
-	_, err := Compile(Input{Spec: s, ID: "x", Bundle: "/b", Host: hostOf(t, "v2")})
-	return err
+	host := hostOf(t, "v2")
+	host.Kernel = facts.Kernel{Major: 6, Minor: 18} // none that is too old for what is tried
+	_, err := Compile(Input{Spec: s, ID: "x", Bundle: "/b", Host: host})
+	return errors.Join(spec.Validate(s).Err(), err)
 }
 
 // Each listed type of namespace is carried out, and any other is refused.
@@ -88,5 +94,29 @@ func TestIDMapMountsAreAsTold(t *testing.T) {
 	}
 	if err != nil && !strings.Contains(err.Error(), "/x") {
 		t.Errorf("refused for another reason: %v", err)
+	}
+}
+
+func TestMemoryPoliciesAreCarriedOut(t *testing.T) {
+	policy := func(p specs.LinuxMemoryPolicy) error {
+		return compiles(t, func(s *specs.Spec) { s.Linux.MemoryPolicy = &p })
+	}
+	for _, mode := range MemoryPolicyModes() {
+		p := specs.LinuxMemoryPolicy{Mode: specs.MemoryPolicyModeType(mode), Nodes: "0"}
+		if p.Mode == specs.MpolDefault || p.Mode == specs.MpolLocal {
+			p.Nodes = ""
+		}
+		if err := policy(p); err != nil {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+	for _, flag := range MemoryPolicyFlags() {
+		p := specs.LinuxMemoryPolicy{Mode: specs.MpolBind, Nodes: "0", Flags: []specs.MemoryPolicyFlagType{specs.MemoryPolicyFlagType(flag)}}
+		if err := policy(p); err != nil {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+	if policy(specs.LinuxMemoryPolicy{Mode: "MPOL_X"}) == nil {
+		t.Error("a mode that is none is taken")
 	}
 }
