@@ -25,6 +25,9 @@ func (r *Runtime) Start(id string) error {
 		if err != nil {
 			return err
 		}
+		if status == StatePaused {
+			return fmt.Errorf("cannot start container %q: it is paused: resume it first", id)
+		}
 		if status != specs.StateCreated {
 			return fmt.Errorf("cannot start container %q: it is %s, not created", id, status)
 		}

@@ -291,15 +291,18 @@ func TestUpdateWithoutEffect(t *testing.T) {
 	wantContains(t, "warning of a flag beside --resources", r.stderr, "warning", "--memory")
 }
 
-// The OOM killer can be turned off, where the kernel has that, and on again.
+// The OOM killer can be turned off, where the kernel has that, and on again; elsewhere that is told.
 func TestUpdateOOMKiller(t *testing.T) {
 	t.Parallel()
 	berthOnly(t, "runc 1.1.5 passes the field over")
-	if _, v1 := host.cgroups.v1["memory"]; !v1 {
-		t.Skip("only v1's memory controller can do without the OOM killer")
-	}
+	needsController(t, "memory")
 	c := newContainer(t, withSleep())
 	s := c.startSleeping()
+	if _, v1 := host.cgroups.v1["memory"]; !v1 {
+		r := c.updateWith(`{"memory": {"disableOOMKiller": true}}`, "-r", "-").exits(t, 1)
+		wantContains(t, "error", r.stderr, "linux.resources.memory.disableOOMKiller", "cgroup v2")
+		return
+	}
 	for _, off := range []string{"true", "false"} {
 		c.updateWith(`{"memory": {"disableOOMKiller": `+off+`}}`, "-r", "-").ok(t)
 		control := cgroupFile(t, s.Pid, "memory", "memory.oom_control", "")
