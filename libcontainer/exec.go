@@ -272,6 +272,8 @@ func (e *execution) answer(r nsenter.Report, program int) (done bool, err error)
 	switch r.Point {
 	case plan.PointSeccomp:
 		return false, e.process.Answer(plan.PointSeccomp, nil, program)
+	case plan.PointListener:
+		return false, e.sendListener(e.spec.Linux.Seccomp, r.FD, e.process.Pid, e.OCIState(specs.StateRunning))
 	case plan.PointConsole:
 		if err := handTerminal(r.FD, e.opt.ConsoleSocket, e.opt.Console); err != nil {
 			return false, err

@@ -1,7 +1,6 @@
 package libcontainer
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 
 	"berth/libcontainer/plan"
 	"berth/nsenter"
-	"berth/seccomp"
 )
 
 // The points where executor and parent meet while a container is made. A line
@@ -110,6 +108,8 @@ func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) 
 		return false, m.answerCgroup()
 	case plan.PointSeccomp:
 		return false, m.process.Answer(plan.PointSeccomp, nil, program)
+	case plan.PointListener:
+		return false, m.sendListener(m.opt.Bundle.Spec.Linux.Seccomp, r.FD, m.process.Pid, m.hookState(specs.StateCreating))
 	case plan.PointConsole:
 		if err := handTerminal(r.FD, m.opt.ConsoleSocket, m.opt.Console); err != nil {
 			return false, err
@@ -220,20 +220,6 @@ func (m *creation) vanished() error {
 		return fmt.Errorf("the container's process was ended by signal %d while it was set up", status.Signal())
 	}
 	return fmt.Errorf("the container's process ended with status %d while it was set up", status.ExitStatus())
-}
-
-// seccompProgram compiles the profile, beside the executor's first steps.
-func (r *Runtime) seccompProgram(profile *specs.LinuxSeccomp) (int, error) {
-	p, err := seccomp.Compile(profile, func(msg string) { r.Log("debug", msg) })
-	if err != nil {
-		return -1, err
-	}
-	if p.Notify {
-		return -1, errors.New("linux.seccomp: SCMP_ACT_NOTIFY is not supported by this version of berth yet: use another action")
-	}
-	data := make([]byte, 8, 8+len(p.Filter))
-	binary.NativeEndian.PutUint64(data, uint64(p.Flags))
-	return nsenter.Sealed("berth-seccomp", append(data, p.Filter...))
 }
 
 // state of a container under way, for hooks.

@@ -78,6 +78,9 @@ func (p *Process) Recv() (Report, error) {
 	if err == nil {
 		point, err = decodeReport(p.plan, buf[:n])
 	}
+	if err == nil && point == plan.PointListener {
+		came.fd, err = p.listener(buf)
+	}
 	if err != nil {
 		if came.fd >= 0 {
 			unix.Close(came.fd)
@@ -85,6 +88,17 @@ func (p *Process) Recv() (Report, error) {
 		return Report{FD: -1}, err
 	}
 	return Report{Point: point, FD: came.fd}, nil
+}
+
+// listener takes a copy of the descriptor that a report names. That takes the
+// right to trace the process; pidfd_getfd(2).
+func (p *Process) listener(report []byte) (int, error) {
+	number := binary.LittleEndian.Uint32(report[12:])
+	fd, err := unix.PidfdGetfd(p.PidFD, int(number), 0)
+	if err != nil {
+		return -1, fmt.Errorf("linux.seccomp: take the listener of SCMP_ACT_NOTIFY from the process: pidfd_getfd: %w", err)
+	}
+	return fd, nil
 }
 
 // DecodeFailure returns the failure in a report that came after start, when
@@ -123,6 +137,8 @@ func decodeReport(p *plan.Plan, b []byte) (plan.Point, error) {
 	switch kind {
 	case plan.ReportSync:
 		return plan.Point(aux), nil
+	case plan.ReportListener:
+		return plan.PointListener, nil
 	case plan.ReportBad:
 		return 0, fmt.Errorf("the executor refuses its plan, which is a fault of berth's: %s", printable(detail))
 	case plan.ReportFailed:

@@ -145,3 +145,33 @@ func TestHookPlans(t *testing.T) {
 		}
 	}
 }
+
+// A filter that asks an agent is loaded while the parent is there to hand the
+// listener over; the limits, which a descriptor could break, come behind it.
+func TestNotifyOrder(t *testing.T) {
+	for _, nnp := range []bool{true, false} {
+		in := execInput()
+		in.Process.NoNewPrivileges = nnp
+		in.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 3, Hard: 3}}
+		in.Spec.Linux.Seccomp.Syscalls = []specs.LinuxSyscall{{Names: []string{"mkdir"}, Action: specs.ActNotify}}
+		out, err := Exec(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inOrder(t, lines(&out.Plan), "setids", "sync point=seccomp into=seccomp fds=1", "seccomp program=seccomp listen=listen\nlistener from=listen\n",
+			"sync point=created send=passwd\n", "rlimit", "execve")
+		if out.SeccompAt != plan.PointSeccomp {
+			t.Errorf("the program goes along at %s", out.SeccompAt)
+		}
+	}
+	// An empty profile is none.
+	in := execInput()
+	in.Spec.Linux.Seccomp = &specs.LinuxSeccomp{}
+	out, err := Exec(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := lines(&out.Plan); strings.Contains(text, "seccomp") || out.SeccompAt != plan.PointNone {
+		t.Errorf("a filter in\n%s", text)
+	}
+}

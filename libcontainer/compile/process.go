@@ -68,8 +68,13 @@ func (c *compiler) compileStart(p *specs.Process) {
 	if c.out.Home {
 		created.Send = plan.SlotPasswd
 	}
-	lateSeccomp := c.linux().Seccomp != nil && p.NoNewPrivileges
-	if lateSeccomp {
+	late := c.seccomp() != nil && p.NoNewPrivileges
+	if late && notifies(c.seccomp()) {
+		// The agent must have its descriptor before this parent is gone.
+		c.compileSeccomp()
+		late = false
+	}
+	if late {
 		created.Into, created.Fds = plan.SlotSeccomp, 1
 		c.out.SeccompAt = plan.PointCreated
 	}
@@ -80,10 +85,45 @@ func (c *compiler) compileStart(p *specs.Process) {
 	if !c.limited {
 		c.compileRlimits(p)
 	}
-	if lateSeccomp {
+	if late {
 		c.p.Add(plan.At("linux.seccomp"), plan.Seccomp{Program: plan.SlotSeccomp})
 	}
 	c.p.Add(plan.At("process.args"), plan.Execve{Argv: p.Args, Envp: p.Env, Late: c.out.Home || c.LateEnv})
+}
+
+// compileSeccomp loads a filter while the parent is there still. A listener is
+// a descriptor more, so the limits on those come behind it.
+func (c *compiler) compileSeccomp() {
+	origin := plan.At("linux.seccomp")
+	c.out.SeccompAt = plan.PointSeccomp
+	c.p.Add(origin, plan.Sync{Point: plan.PointSeccomp, Into: plan.SlotSeccomp, Fds: 1, Quiet: c.seccompAhead()})
+	if !notifies(c.seccomp()) {
+		c.compileRlimits(c.Spec.Process)
+		c.p.Add(origin, plan.Seccomp{Program: plan.SlotSeccomp})
+		return
+	}
+	c.p.Add(origin, plan.Seccomp{Program: plan.SlotSeccomp, Listen: plan.SlotListen})
+	c.p.Add(origin, plan.Listener{From: plan.SlotListen})
+}
+
+// seccomp returns the profile; nil for none, and for an empty one, which sets
+// no filter.
+func (c *compiler) seccomp() *specs.LinuxSeccomp {
+	p := c.linux().Seccomp
+	if p == nil || p.DefaultAction == "" && len(p.Architectures) == 0 && len(p.Syscalls) == 0 {
+		return nil
+	}
+	return p
+}
+
+// notifies says whether an agent decides about some system calls.
+func notifies(p *specs.LinuxSeccomp) bool {
+	for i := range p.Syscalls {
+		if p.Syscalls[i].Action == specs.ActNotify && len(p.Syscalls[i].Names) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // seccompAhead says whether the seccomp program can be sent before it is asked
@@ -142,8 +182,7 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 	c.p.Add(plan.At("process.user.additionalGids"), plan.Setgroups{Gids: gids})
 	c.p.Add(plan.At("process.user"), plan.Setids{UID: p.User.UID, GID: p.User.GID})
 
-	earlySeccomp := c.linux().Seccomp != nil && !p.NoNewPrivileges
-	if earlySeccomp {
+	if c.seccomp() != nil && !p.NoNewPrivileges {
 		// Without no_new_privs the filter needs CAP_SYS_ADMIN, so it comes
 		// before the capabilities go.
 		full := uint64(1)<<(c.Host.LastCap+1) - 1
@@ -153,10 +192,7 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 		if p.User.UID != 0 {
 			c.p.Add(plan.At("linux.seccomp"), plan.Capset{Effective: full, Permitted: full})
 		}
-		c.p.Add(plan.At("linux.seccomp"), plan.Sync{Point: plan.PointSeccomp, Into: plan.SlotSeccomp, Fds: 1, Quiet: c.seccompAhead()})
-		c.compileRlimits(p)
-		c.p.Add(plan.At("linux.seccomp"), plan.Seccomp{Program: plan.SlotSeccomp})
-		c.out.SeccompAt = plan.PointSeccomp
+		c.compileSeccomp()
 	}
 	c.compileCapabilities(caps, bounding)
 }

@@ -41,6 +41,14 @@ type Sync struct {
 	Quiet bool   // nothing is reported: the answer comes unasked
 }
 
+// Listener tells the parent the number of the descriptor in From, of which the
+// parent takes a copy; pidfd_getfd(2). It is told by write(2) and nothing is
+// waited for: the filter that the descriptor belongs to is in force, and
+// whatever else it stops can only go on once the parent has it.
+type Listener struct {
+	From Slot
+}
+
 // WriteSlot writes Data to an open descriptor in one write and closes it.
 type WriteSlot struct {
 	To   Slot

@@ -13,6 +13,7 @@ const (
 	CodeSetns
 	CodeFork
 	CodeSync
+	CodeListener
 	CodeWriteSlot
 	CodeWriteProc
 	CodePropagation
@@ -76,6 +77,7 @@ var fieldCounts = [codeCount]uint8{
 	CodeSetns:           2,
 	CodeFork:            0,
 	CodeSync:            5,
+	CodeListener:        1,
 	CodeWriteSlot:       2,
 	CodeWriteProc:       3,
 	CodePropagation:     2,
@@ -144,6 +146,8 @@ func (c Code) String() string {
 		return "fork"
 	case CodeSync:
 		return "sync"
+	case CodeListener:
+		return "listener"
 	case CodeWriteSlot:
 		return "write_slot"
 	case CodeWriteProc:
@@ -326,6 +330,20 @@ func (o Sync) encode(e *encoder) {
 	e.uint(uint64(o.Into))
 	e.uint(uint64(o.Fds))
 	e.bool(o.Quiet)
+}
+
+// Code returns CodeListener.
+func (o Listener) Code() Code { return CodeListener }
+
+// Args returns the arguments in order.
+func (o Listener) Args() []Arg {
+	return []Arg{
+		{"from", o.From},
+	}
+}
+
+func (o Listener) encode(e *encoder) {
+	e.uint(uint64(o.From))
 }
 
 // Code returns CodeWriteSlot.

@@ -10,6 +10,7 @@ func every() []Op {
 		Setns{},
 		Fork{},
 		Sync{},
+		Listener{},
 		WriteSlot{},
 		WriteProc{},
 		Propagation{},

@@ -18,4 +18,7 @@ const (
 	ReportFailed = 1 // operation Step failed with Errno; the executor ends
 	ReportSync   = 2 // the executor waits at point Aux
 	ReportBad    = 3 // the plan itself is damaged; Detail says where
+	// ReportListener says that descriptor Aux is the seccomp listener, and
+	// waits for nothing.
+	ReportListener = 4
 )

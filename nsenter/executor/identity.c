@@ -146,7 +146,7 @@ int op_seccomp(struct executor *x, const struct op_seccomp *op)
 	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)flags, &program);
 	if (r < 0)
 		return fail(x, "seccomp");
-	if (op->listen != PLAN_SLOT_NONE)
+	if (op->listen != PLAN_SLOT_NONE && (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER))
 		slot_put(x, op->listen, (int)r);
 	return 0;
 }

@@ -56,6 +56,7 @@
 #define PLAN_REPORT_FAILED 1
 #define PLAN_REPORT_SYNC 2
 #define PLAN_REPORT_BAD 3
+#define PLAN_REPORT_LISTENER 4
 
 /* References into the plan; the decoder has checked them. */
 struct ref_str {
@@ -87,6 +88,7 @@ enum op_code {
 	OP_SETNS,
 	OP_FORK,
 	OP_SYNC,
+	OP_LISTENER,
 	OP_WRITE_SLOT,
 	OP_WRITE_PROC,
 	OP_PROPAGATION,
@@ -178,6 +180,14 @@ struct op_sync {
 	uint64_t into;
 	uint64_t fds; /* how many descriptors the answer must bring */
 	uint64_t quiet; /* nothing is reported: the answer comes unasked */
+};
+
+/* Listener tells the parent the number of the descriptor in From, of which the
+ * parent takes a copy; pidfd_getfd(2). It is told by write(2) and nothing is
+ * waited for: the filter that the descriptor belongs to is in force, and
+ * whatever else it stops can only go on once the parent has it. */
+struct op_listener {
+	uint64_t from;
 };
 
 /* WriteSlot writes Data to an open descriptor in one write and closes it. */
@@ -569,6 +579,7 @@ int op_unshare(struct executor *x, const struct op_unshare *op);
 int op_setns(struct executor *x, const struct op_setns *op);
 int op_fork(struct executor *x, const struct op_fork *op);
 int op_sync(struct executor *x, const struct op_sync *op);
+int op_listener(struct executor *x, const struct op_listener *op);
 int op_write_slot(struct executor *x, const struct op_write_slot *op);
 int op_write_proc(struct executor *x, const struct op_write_proc *op);
 int op_propagation(struct executor *x, const struct op_propagation *op);

@@ -8,6 +8,7 @@ const struct op_desc op_descs[OP_COUNT] = {
 	[OP_SETNS] = {"setns", 2, {FIELD_SLOT, FIELD_U64}},
 	[OP_FORK] = {"fork", 0, {0}},
 	[OP_SYNC] = {"sync", 5, {FIELD_POINT, FIELD_SLOT, FIELD_SLOT, FIELD_U32, FIELD_BOOL}},
+	[OP_LISTENER] = {"listener", 1, {FIELD_SLOT}},
 	[OP_WRITE_SLOT] = {"write_slot", 2, {FIELD_SLOT, FIELD_STR}},
 	[OP_WRITE_PROC] = {"write_proc", 3, {FIELD_SLOT, FIELD_STR, FIELD_STR}},
 	[OP_PROPAGATION] = {"propagation", 2, {FIELD_STR, FIELD_U64}},
@@ -76,6 +77,8 @@ int op_dispatch(struct executor *x, enum op_code code, const void *fields)
 		return op_fork(x, fields);
 	case OP_SYNC:
 		return op_sync(x, fields);
+	case OP_LISTENER:
+		return op_listener(x, fields);
 	case OP_WRITE_SLOT:
 		return op_write_slot(x, fields);
 	case OP_WRITE_PROC:
