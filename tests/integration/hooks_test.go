@@ -230,7 +230,7 @@ func TestHookFailsInCreate(t *testing.T) {
 				withHook("poststop", shellHook("echo poststop >> "+log.path)))
 			r := c.create("--pid-file", filepath.Join(c.bundle, "pid")).exits(t, 1)
 			if isBerth() {
-				wantContains(t, "error", r.stderr, "hooks."+kind+"[1] (/bin/sh)", "exit status 7", "after 1", "this is why")
+				wantContains(t, "error", r.stderr, "hooks."+kind+"[1] (/bin/sh)", "exit status 7", " after ", "this is why")
 				want(t, "log", log.text(), "poststop\n")
 			}
 			c.oci("state", c.id).exits(t, 1)

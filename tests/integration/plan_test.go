@@ -24,7 +24,7 @@ func TestPlanText(t *testing.T) {
 	last := 0
 	for _, origin := range []string{
 		"root.path", "mounts[0] (/proc)", "mounts[1] (/dev)", "mounts[5] (/data)", "linux.maskedPaths[0]",
-		"process.rlimits[0]", "process.capabilities", "process.args",
+		"process.capabilities", "process.args", "process.rlimits[0]",
 	} {
 		at := strings.Index(text, origin)
 		if at < 0 {
