@@ -155,6 +155,13 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 			return nil, fmt.Errorf("root.path: %w", err)
 		}
 	}
+	mountLabel := ""
+	if b.Spec.Linux != nil {
+		mountLabel = b.Spec.Linux.MountLabel
+	}
+	if err := probeLabels(host, b.Spec.Process, mountLabel); err != nil {
+		return nil, err
+	}
 	out, err := compile.Compile(in)
 	if err != nil {
 		return nil, err

@@ -201,7 +201,7 @@ func (e *execution) open() error {
 }
 
 func (e *execution) plan(in *entrance, process *specs.Process) error {
-	host, err := hostOf(in)
+	host, err := hostOf(in, process)
 	if err != nil {
 		return err
 	}
@@ -225,12 +225,24 @@ func (e *execution) plan(in *entrance, process *specs.Process) error {
 }
 
 // hostOf returns what the plan of a process that joins a container depends on.
-func hostOf(in *entrance) (*facts.Host, error) {
+func hostOf(in *entrance, process *specs.Process) (*facts.Host, error) {
 	host, err := probe.Self()
-	if err == nil && in.flags&unix.CLONE_NEWUSER != 0 {
+	if err != nil {
+		return nil, err
+	}
+	if in.flags&unix.CLONE_NEWUSER != 0 {
 		host.Permitted = ^uint64(0) // in there it has them all
 	}
-	return host, err
+	return host, probeLabels(host, process, "")
+}
+
+// probeLabels finds out about the security modules that a config asks for.
+func probeLabels(host *facts.Host, p *specs.Process, mountLabel string) error {
+	if p == nil {
+		return nil // which the compiler tells
+	}
+	return probe.Labels(host, p.ApparmorProfile, probe.Label{Field: "process.selinuxLabel", Value: p.SelinuxLabel},
+		probe.Label{Field: "linux.mountLabel", Value: mountLabel})
 }
 
 // meet answers the executor until it has become the process. The points are

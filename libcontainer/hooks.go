@@ -103,7 +103,7 @@ func (c *Container) containerHooks(field string, list []specs.Hook, s *specs.Spe
 		return fmt.Errorf("%s: %w", field, err)
 	}
 	defer in.close()
-	host, err := hostOf(in)
+	host, err := hostOf(in, s.Process)
 	if err != nil {
 		return fmt.Errorf("%s: %w", field, err)
 	}

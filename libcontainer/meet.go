@@ -27,6 +27,7 @@ import (
 //	  relays or sends <-- PointConsole ---- terminal's master
 //	  runs hooks -------- PointHooks -----> sysctl, pivot_root, names, masks
 //	  program ----------- PointSeccomp ---> loads the filter, drops privileges
+//	  to its agent <----- PointListener --- the filter's listener, if it has one
 //	  state, pid file --- PointCreated ---> waits for start, or goes on
 //	  end of file <------------------------ execve
 //

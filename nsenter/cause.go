@@ -38,12 +38,27 @@ func (e *StepError) cause() string {
 		}
 	case plan.Affinity, plan.Scheduler, plan.Ioprio, plan.Mempolicy:
 		return text + schedulingHint(op, e.Errno)
+	case plan.WriteProc:
+		return text + labelHint(op.Path, e.Errno)
 	case plan.PivotRoot:
 		if e.Errno == unix.EINVAL {
 			return text + ": where the host runs from an initramfs, use --no-pivot"
 		}
 	}
 	return text
+}
+
+// labelHint says why the kernel refuses an AppArmor profile or SELinux label.
+func labelHint(path string, errno syscall.Errno) string {
+	switch {
+	case path == "self/attr/apparmor/exec" && errno == unix.ENOENT:
+		return ": the profile is not loaded: load it with apparmor_parser, see aa-status"
+	case path == "self/attr/apparmor/exec" && (errno == unix.EACCES || errno == unix.EPERM):
+		return ": the profile that berth runs under does not allow this one"
+	case path == "self/attr/exec" && (errno == unix.EACCES || errno == unix.EPERM):
+		return ": the policy does not let berth's domain set it"
+	}
+	return ""
 }
 
 // schedulingHint says what usually stands in the way.

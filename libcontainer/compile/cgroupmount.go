@@ -30,7 +30,7 @@ func (c *compiler) compileCgroupMount(origin plan.Origin, m *specs.Mount, o *opt
 	}
 	// A tmpfs with a folder for each hierarchy; cgroups(7).
 	tmpfs := o.set &^ attrRdonly
-	c.p.Add(origin, plan.Fsmount{Fstype: "tmpfs", Source: "tmpfs", Params: []string{"mode=755"}, Attr: tmpfs, Into: plan.SlotMount})
+	c.p.Add(origin, plan.Fsmount{Fstype: "tmpfs", Source: "tmpfs", Params: c.labelled("tmpfs", []string{"mode=755"}), Attr: tmpfs, Into: plan.SlotMount})
 	c.recursive(origin, plan.SlotMount, o)
 	c.p.Add(origin, at)
 	for i := range l.Hierarchies {

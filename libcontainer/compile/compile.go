@@ -104,6 +104,7 @@ type compiler struct {
 	devBind    bool      // /dev is a bind: its nodes are the user's
 	exec       bool      // the process joins a container that runs
 	program    string    // a hook's path, in place of args[0]; "" for a process
+	unlabelled bool      // that labels are passed over has been warned of
 	limited    bool      // the resource limits are set
 }
 
@@ -115,6 +116,7 @@ func Compile(in Input) (*Output, error) {
 	c.p = &c.out.Plan
 	c.p.Steps = make([]plan.Step, 0, 96)
 
+	c.compileUnsupported()
 	c.compileLimits()
 	c.compileNamespaces()
 	c.compileRootfs()
@@ -259,6 +261,11 @@ func (c *compiler) compileMasks() {
 	}
 	for i, p := range l.ReadonlyPaths {
 		c.p.Add(plan.Origin{Field: "linux.readonlyPaths", Index: i}, plan.Readonly{Root: plan.SlotRoot, Path: absolute(p)})
+	}
+	if label := c.mountContext("tmpfs"); label != "" && len(l.MaskedPaths) > 0 {
+		// The executor would make one without a label.
+		c.p.Add(plan.At("linux.mountLabel"), plan.Fsmount{Fstype: "tmpfs", Source: "tmpfs", Into: plan.SlotMaskDir,
+			Params: []string{"nr_blocks=1", "nr_inodes=1", "mode=0755", "ro", label}, Attr: attrRdonly | attrNosuid | attrNodev | attrNoexec})
 	}
 	for i, p := range l.MaskedPaths {
 		c.p.Add(plan.Origin{Field: "linux.maskedPaths", Index: i},

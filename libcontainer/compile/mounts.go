@@ -171,7 +171,7 @@ func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options
 	if source == "" {
 		source = m.Type
 	}
-	fsmount := plan.Fsmount{Fstype: m.Type, Source: source, Params: o.params, Attr: set, Into: into}
+	fsmount := plan.Fsmount{Fstype: m.Type, Source: source, Params: c.labelled(m.Type, o.params), Attr: set, Into: into}
 	if m.Type == "sysfs" && c.inUserns() {
 		// Only who owns the network namespace may mount its sysfs; the host's
 		// shows the same then.
@@ -235,7 +235,13 @@ func (c *compiler) compileLegacy(origin plan.Origin, m *specs.Mount, o *options,
 	if o.copyUp {
 		c.problem(origin, "tmpcopyup cannot be combined with remount, acl, iversion or silent: take one out")
 	}
-	c.p.Add(origin, plan.MountData{Fstype: m.Type, Source: m.Source, Data: o.data(), Flags: flags,
+	data := o.data()
+	if label := c.mountContext(m.Type); label != "" && flags&(msBind|msRemount) == 0 {
+		// A label may have commas in it, which quotes keep together.
+		key, value, _ := strings.Cut(label, "=")
+		data = strings.TrimPrefix(data+","+key+`="`+value+`"`, ",")
+	}
+	c.p.Add(origin, plan.MountData{Fstype: m.Type, Source: m.Source, Data: data, Flags: flags,
 		Root: plan.SlotRoot, Target: at.Target, Create: create,
 		Nosymlink: kernelTree(m.Type), InProc: at.InProc || at.Target == "/proc"})
 	if len(o.propagation) > 0 || o.recSet|o.recClear != 0 {

@@ -53,6 +53,7 @@ func (c *compiler) compileProcess() {
 
 // compileOwnProc writes what is set through the process's files in procfs.
 func (c *compiler) compileOwnProc(p *specs.Process) {
+	c.compileLabels(p)
 	if p.OOMScoreAdj != nil && c.inUserns() && !c.exec {
 		c.out.OOMScoreAdj = p.OOMScoreAdj // lowering it takes a power over the host
 	} else if p.OOMScoreAdj != nil {

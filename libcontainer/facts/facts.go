@@ -25,6 +25,9 @@ type Host struct {
 	RootfsMount string
 	// Kcore says whether /proc/kcore exists, which /dev/core points to.
 	Kcore bool
+	// AppArmor and SELinux say which of the two is enabled. They are only
+	// looked for where the config has a profile or label.
+	AppArmor, SELinux bool
 	// Preserve is how many descriptors from 3 on are handed to the container.
 	Preserve int
 }
