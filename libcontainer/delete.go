@@ -38,8 +38,8 @@ func (r *Runtime) forget(id string) error {
 		return err
 	}
 	defer c.release()
-	if err := os.RemoveAll(c.dir); err != nil {
-		return fmt.Errorf("remove the state of container %q: %w", id, err)
+	if err := c.removeState(); err != nil {
+		return err
 	}
 	r.Log("warning", fmt.Sprintf("the state of container %q was damaged: its processes and its cgroup, if there are any, were not found", id))
 	return nil
@@ -126,13 +126,39 @@ func (c *Container) destroy() error {
 		}
 	}
 	s, specErr := c.Spec()
-	if err := os.RemoveAll(c.dir); err != nil {
-		return fmt.Errorf("remove the state of container %q: %w", c.ID, err)
+	if err := c.removeState(); err != nil {
+		return err
 	}
 	if specErr != nil {
 		return nil // it was killed before its configuration was kept
 	}
 	c.poststop(s)
+	return nil
+}
+
+// trash ends the names of state folders that are being removed; no id can.
+const trash = "~"
+
+// removeState removes the container's folder. It gets out of sight in one step:
+// else others would find a container without a state, as one that is being made.
+func (c *Container) removeState() error {
+	out := c.dir + trash
+	err := os.Rename(c.dir, out)
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
+		// A delete was killed half-way.
+		if err = os.RemoveAll(out); err == nil {
+			err = os.Rename(c.dir, out)
+		}
+	}
+	switch {
+	case err == nil:
+		err = os.RemoveAll(out)
+	case errors.Is(err, unix.ENAMETOOLONG):
+		err = os.RemoveAll(c.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the state of container %q: %w", c.ID, err)
+	}
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -37,6 +39,24 @@ func (r *Runtime) Prune(removed func(c *Container)) error {
 			errs = append(errs, fmt.Errorf("container %q is kept: %w", c.ID, err))
 		case gone:
 			removed(c)
+		}
+	}
+	return errors.Join(append(errs, r.emptyTrash())...)
+}
+
+// emptyTrash removes what deletes left that were killed half-way.
+func (r *Runtime) emptyTrash() error {
+	entries, err := os.ReadDir(r.Root)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list the state root: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if id, ok := strings.CutSuffix(e.Name(), trash); ok && e.IsDir() && checkID(id) == nil {
+			errs = append(errs, os.RemoveAll(filepath.Join(r.Root, e.Name())))
 		}
 	}
 	return errors.Join(errs...)

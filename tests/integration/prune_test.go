@@ -66,6 +66,33 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// What a delete left that was killed half-way is nobody's: list does not show it, prune and the next delete remove it.
+func TestHalfDeletedState(t *testing.T) {
+	t.Parallel()
+	berthOnly(t, "the name of what is being removed")
+	c := newContainer(t)
+	trash := filepath.Join(c.stateRoot, c.id+"~")
+	for _, command := range [][]string{{"prune"}, {"delete", c.id}} {
+		if err := os.MkdirAll(filepath.Join(trash, "some"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "ids", c.oci("list", "-q").ok(t).stdout, "")
+		c.create().ok(t)
+		c.oci(command...).ok(t)
+		if _, err := os.Stat(trash); err == nil {
+			t.Errorf("%v left it", command)
+		}
+		c.delete("--force").ok(t)
+	}
+	// The longest id there is.
+	long := strings.Repeat("x", 255-len(c.id)) + c.id
+	root := filepath.Join(filepath.Dir(c.bundle), "long")
+	oci(t, "--root", root, "run", "--bundle", c.bundle, long).ok(t)
+	if entries, err := os.ReadDir(root); err != nil || len(entries) > 0 {
+		t.Errorf("left: %v %v", entries, err)
+	}
+}
+
 // A state that cannot be read keeps nothing else from working; delete --force removes it.
 func TestDamagedState(t *testing.T) {
 	t.Parallel()
