@@ -33,24 +33,25 @@ func Features(version, commit string) *features.Features {
 		Linux:         linuxFeatures(),
 		Annotations:   annotations,
 		PotentiallyUnsafeConfigAnnotations: []string{
-			"org.systemd.property.", "run.oci.hooks.stderr", "run.oci.hooks.stdout", "run.oci.seccomp.receiver", "run.oci.systemd.subgroup",
+			"org.systemd.property.", "run.oci.hooks.stderr", "run.oci.hooks.stdout", "run.oci.mount_context_type", "run.oci.seccomp.receiver", "run.oci.systemd.subgroup",
 		},
 	}
 }
 
 func linuxFeatures() *features.Linux {
-	yes, no, idmap := true, false, compile.IDMapMounts
+	yes := true
+	idmap, appArmor, seLinux := compile.IDMapMounts, compile.AppArmor, compile.SELinux
+	rdt, netDevices := compile.IntelRdt, compile.NetDevices
 	return &features.Linux{
-		Namespaces:   compile.Namespaces(),
-		Capabilities: spec.Capabilities(),
-		Cgroup:       &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
-		Seccomp:      seccomp.Features(),
-		MemoryPolicy: &features.MemoryPolicy{Modes: compile.MemoryPolicyModes(), Flags: compile.MemoryPolicyFlags()},
-		// What follows is checked in config.json and not carried out yet.
-		Apparmor:        &features.Apparmor{Enabled: &no},
-		Selinux:         &features.Selinux{Enabled: &no},
-		IntelRdt:        &features.IntelRdt{Enabled: &no, Schemata: &no, Monitoring: &no},
+		Namespaces:      compile.Namespaces(),
+		Capabilities:    spec.Capabilities(),
+		Cgroup:          &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
+		Seccomp:         seccomp.Features(),
+		MemoryPolicy:    &features.MemoryPolicy{Modes: compile.MemoryPolicyModes(), Flags: compile.MemoryPolicyFlags()},
+		Apparmor:        &features.Apparmor{Enabled: &appArmor},
+		Selinux:         &features.Selinux{Enabled: &seLinux},
 		MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &idmap}},
-		NetDevices:      &features.NetDevices{Enabled: &no},
+		IntelRdt:        &features.IntelRdt{Enabled: &rdt, Schemata: &rdt, Monitoring: &rdt},
+		NetDevices:      &features.NetDevices{Enabled: &netDevices},
 	}
 }

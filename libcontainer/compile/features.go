@@ -4,8 +4,20 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// IDMapMounts says whether the mappings of mounts are carried out.
-const IDMapMounts = false
+// What is carried out of config.json, for features; the tests hold these to what
+// Compile does.
+const (
+	// IDMapMounts is for the mappings of mounts.
+	IDMapMounts = false
+	// AppArmor is for process.apparmorProfile.
+	AppArmor = true
+	// SELinux is for process.selinuxLabel and linux.mountLabel.
+	SELinux = true
+	// IntelRdt is for linux.intelRdt.
+	IntelRdt = false
+	// NetDevices is for linux.netDevices.
+	NetDevices = false
+)
 
 // MountOptions lists the option words that parseOptions knows, in order: those
 // of config.md's table, and what users of runc and crun have beside. Words of

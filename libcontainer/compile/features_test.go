@@ -2,6 +2,7 @@ package compile
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -41,18 +42,27 @@ func TestMountOptionsAreKnown(t *testing.T) {
 // compiles says what compile has against a change of a plain configuration.
 func compiles(t *testing.T, change func(*specs.Spec)) error {
 	t.Helper()
+	_, err := compilePlain(t, change)
+	return err
+}
+
+// compilePlain compiles a plain configuration with a change.
+func compilePlain(t *testing.T, change func(*specs.Spec)) (*Output, error) {
+	t.Helper()
 	s := &specs.Spec{
 		Version: "1.3.0",
 		Root:    &specs.Root{Path: "rootfs"},
 		Process: &specs.Process{Args: []string{"a"}, Cwd: "/"},
 		Linux:   &specs.Linux{Namespaces: []specs.LinuxNamespace{{Type: specs.MountNamespace}, {Type: specs.PIDNamespace}}},
-		Mounts:  []specs.Mount{{Destination: "/proc", Type: "proc"}},
+		Mounts:  []specs.Mount{{Destination: "/proc", Type: "proc"}, {Destination: "/tmp", Type: "tmpfs"}},
 	}
 	change(s)
 	host := hostOf(t, "v2")
-	host.Kernel = facts.Kernel{Major: 6, Minor: 18} // none that is too old for what is tried
-	_, err := Compile(Input{Spec: s, ID: "x", Bundle: "/b", Host: host})
-	return errors.Join(spec.Validate(s).Err(), err)
+	// None that is too old for what is tried, or has not the module.
+	host.Kernel, host.AppArmor, host.SELinux = facts.Kernel{Major: 6, Minor: 18}, true, true
+	host.AppArmor, host.SELinux = true, true
+	out, err := Compile(Input{Spec: s, ID: "x", Bundle: "/b", Host: host})
+	return out, errors.Join(spec.Validate(s).Err(), err)
 }
 
 // Each listed type of namespace is carried out, and any other is refused.
@@ -118,5 +128,50 @@ func TestMemoryPoliciesAreCarriedOut(t *testing.T) {
 	}
 	if policy(specs.LinuxMemoryPolicy{Mode: "MPOL_X"}) == nil {
 		t.Error("a mode that is none is taken")
+	}
+}
+
+// What is not carried out is refused, and the other way round.
+func TestRefusedIsAsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		told   bool
+		change func(*specs.Spec)
+	}{
+		"linux.intelRdt": {IntelRdt, func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "guaranteed"} }},
+		"linux.netDevices": {NetDevices, func(s *specs.Spec) {
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace})
+			s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth9": {}}
+		}},
+	} {
+		err := compiles(t, c.change)
+		if c.told != (err == nil) {
+			t.Errorf("%s: features tells %v, and it gives: %v", name, c.told, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is refused for another reason: %v", name, err)
+		}
+	}
+}
+
+// A field of a security module is carried out when it makes for another plan, or
+// is refused.
+func TestSecurityModulesAreAsTold(t *testing.T) {
+	plain, err := compilePlain(t, func(*specs.Spec) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		told   bool
+		change func(*specs.Spec)
+	}{
+		"AppArmor":           {AppArmor, func(s *specs.Spec) { s.Process.ApparmorProfile = "profile" }},
+		"SELinux's process":  {SELinux, func(s *specs.Spec) { s.Process.SelinuxLabel = "system_u:system_r:container_t:s0:c1,c2" }},
+		"SELinux's mounting": {SELinux, func(s *specs.Spec) { s.Linux.MountLabel = "system_u:object_r:container_file_t:s0:c1,c2" }},
+	} {
+		out, err := compilePlain(t, c.change)
+		done := err != nil || !reflect.DeepEqual(out.Plan, plain.Plan)
+		if done != c.told {
+			t.Errorf("%s: carried out is %v (%v), and features tells %v", name, done, err, c.told)
+		}
 	}
 }
