@@ -12,7 +12,6 @@ import (
 	"berth/libcontainer/compile"
 	"berth/libcontainer/facts"
 	"berth/nsenter"
-	"berth/spec"
 )
 
 // idMaps turns mappings into what the clone takes.
@@ -56,31 +55,13 @@ func openSource(s *compile.Source) (int, error) {
 }
 
 // grant does for the executor in a user namespace what takes a power over the
-// host: a lower OOM score, and hard limits above berth's own. The executor
-// lowers the limits to what they are to be once it is done.
+// host: a lower OOM score. (Hard limits above berth's own are raised by
+// raiseLimits, and inherited.)
 func (m *creation) grant() error {
 	if adj := m.compile.OOMScoreAdj; adj != nil {
 		path := "/proc/" + strconv.Itoa(m.process.Pid) + "/oom_score_adj"
 		if err := os.WriteFile(path, []byte(strconv.Itoa(*adj)), 0); err != nil {
 			return fmt.Errorf("process.oomScoreAdj: %w", err)
-		}
-	}
-	for i := range m.compile.Rlimits {
-		want := &m.compile.Rlimits[i]
-		number, ok := spec.Rlimit(want.Type)
-		if !ok {
-			continue // the compiler has said so
-		}
-		var have unix.Rlimit
-		if err := unix.Prlimit(m.process.Pid, number, nil, &have); err != nil {
-			return fmt.Errorf("process.rlimits[%d]: prlimit: %w", i, err)
-		}
-		if want.Hard <= have.Max {
-			continue
-		}
-		have.Max = want.Hard
-		if err := unix.Prlimit(m.process.Pid, number, &have, nil); err != nil {
-			return fmt.Errorf("process.rlimits[%d] (%s): prlimit: %w: the hard limit is above berth's own", i, want.Type, err)
 		}
 	}
 	return nil

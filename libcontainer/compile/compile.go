@@ -78,9 +78,6 @@ type Output struct {
 	Sources []Source
 	// OOMScoreAdj is for the parent to set where the executor may not.
 	OOMScoreAdj *int
-	// Rlimits are hard limits for the parent to raise where the executor may
-	// not.
-	Rlimits []specs.POSIXRlimit
 	// Joins are the namespaces that the plan expects in slots from the start.
 	Joins []Join
 	// Warnings are what is passed over, for the log.

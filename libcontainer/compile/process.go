@@ -141,9 +141,6 @@ func (c *compiler) seccompAhead() bool {
 // limits are inherited.
 func (c *compiler) compileRlimits(p *specs.Process) {
 	c.limited = true
-	if c.inUserns() {
-		c.out.Rlimits = p.Rlimits
-	}
 	for i := range p.Rlimits {
 		origin := plan.Origin{Field: "process.rlimits", Index: i}
 		number, ok := spec.Rlimit(p.Rlimits[i].Type)

@@ -18,6 +18,9 @@
 #define CLONE_NEWTIME 0x80
 #endif
 
+/* What a session keyring has anyway, and the right to search for its user; keyctl_setperm(3). */
+#define KEYRING_PERM 0x3f1b0000u
+
 int op_setsid(struct executor *x, const struct op_setsid *op)
 {
 	(void)op;
@@ -116,8 +119,13 @@ int op_loopback(struct executor *x, const struct op_loopback *op)
 
 int op_keyring(struct executor *x, const struct op_keyring *op)
 {
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, plan_str(x, op->name)) < 0)
-		return fail(x, "keyctl");
+	long ring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, plan_str(x, op->name));
+
+	if (ring < 0)
+		return fail(x, "keyctl KEYCTL_JOIN_SESSION_KEYRING");
+	/* What else its user starts in the container finds it by its name. */
+	if (syscall(SYS_keyctl, KEYCTL_SETPERM, ring, KEYRING_PERM) < 0)
+		return fail(x, "keyctl KEYCTL_SETPERM");
 	return 0;
 }
 

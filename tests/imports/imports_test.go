@@ -110,7 +110,7 @@ func TestLibraries(t *testing.T) {
 			}
 			row := ""
 			for library := range libraries() {
-				if imported == library || strings.HasPrefix(imported, library+"/") {
+				if (imported == library || strings.HasPrefix(imported, library+"/")) && len(library) > len(row) {
 					row = library
 				}
 			}

@@ -596,3 +596,25 @@ func TestExecWhileContainerDies(t *testing.T) {
 		}
 	}
 }
+
+// exec's process has the session keyring of the container: there is but the one of that name.
+func TestExecKeyring(t *testing.T) {
+	t.Parallel()
+	show := "grep _ses. /proc/keys"
+	c := newContainer(t, withLinux(func(l *specs.Linux) { l.MaskedPaths = nil }), withScript(show+"; echo ready; exec sleep 600"))
+	c.startSleeping()
+	serials := func(keys string) string {
+		var found []string
+		for line := range strings.Lines(keys) {
+			if fields := strings.Fields(line); strings.Contains(line, " _ses."+c.id+":") {
+				found = append(found, fields[0])
+			}
+		}
+		return strings.Join(found, " ")
+	}
+	own := serials(c.output())
+	if own == "" || strings.Contains(own, " ") {
+		t.Fatalf("the container's keyrings are %q in\n%s", own, c.output())
+	}
+	want(t, "keyrings that exec's process sees", serials(c.execScript(show).ok(t).stdout), own)
+}
