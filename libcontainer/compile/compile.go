@@ -123,9 +123,9 @@ func Compile(in Input) (*Output, error) {
 	c.compileConsole()
 	c.compileHooks()
 	c.compileSysctl()
+	c.compileMasks()
 	c.compilePivot()
 	c.compileNames()
-	c.compileMasks()
 	c.compileProcess()
 	if err := c.join(); err != nil {
 		return nil, err

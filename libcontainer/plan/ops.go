@@ -188,8 +188,8 @@ type Readonly struct {
 	Path string
 }
 
-// OpenNull opens the host's /dev/null as a detached mount and checks that it
-// is character device 1:3.
+// OpenNull opens the host's /dev/null and checks that it is character device
+// 1:3.
 type OpenNull struct {
 	Into Slot
 }

@@ -22,7 +22,7 @@ const (
 	SlotNone    Slot = iota // no descriptor
 	SlotRoot                // the container's root folder
 	SlotProc                // a procfs of the container's pid namespace
-	SlotNull                // the host's /dev/null as a detached mount
+	SlotNull                // the host's /dev/null, of a mount that is still attached
 	SlotMaskDir             // the tmpfs that masked folders share
 	SlotPts                 // the container's devpts
 	SlotMaster              // the pseudoterminal's master

@@ -84,6 +84,7 @@ struct executor {
 
 	const char **pointers; /* room for argv and envp */
 	uint32_t pointers_used;
+	int mask_attached;		/* the tmpfs that masks share is mounted */
 	int cwd_refused;		/* op_chdir put it off */
 	const char *executable;		/* what op_find_exec chose */
 	char late[PLAN_REPLY_DATA + 1]; /* entries for the environment, each with its NUL */

@@ -328,8 +328,8 @@ struct op_readonly {
 	struct ref_str path;
 };
 
-/* OpenNull opens the host's /dev/null as a detached mount and checks that it
- * is character device 1:3. */
+/* OpenNull opens the host's /dev/null and checks that it is character device
+ * 1:3. */
 struct op_open_null {
 	uint64_t into;
 };

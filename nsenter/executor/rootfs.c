@@ -85,10 +85,10 @@ int op_symlink(struct executor *x, const struct op_symlink *op)
 int op_open_null(struct executor *x, const struct op_open_null *op)
 {
 	struct stat st;
-	int fd = sys_open_tree(AT_FDCWD, "/dev/null", 1u | O_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	int fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
-		return fail(x, "open_tree /dev/null");
+		return fail(x, "open /dev/null");
 	slot_put(x, op->into, fd);
 	if (fstat(fd, &st) < 0)
 		return fail(x, "stat /dev/null");
@@ -144,6 +144,13 @@ static int mask_target(struct executor *x, const struct op_mask *op, int at)
 		r = mask_dir(x, source);
 		if (r < 0)
 			return r;
+		if (!x->mask_attached) {
+			/* Older kernels (seen: 6.1, 6.12) clone only what is attached. */
+			x->mask_attached = 1;
+			if (sys_move_mount(slot_fd(x, source), at) < 0)
+				return fail(x, "move_mount %s", path);
+			return 0;
+		}
 	}
 	fd = sys_open_tree(slot_fd(x, source), "", TREE_CLONE);
 	if (fd < 0)
