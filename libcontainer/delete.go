@@ -21,7 +21,11 @@ const dieDeadline = 10 * time.Second
 func (r *Runtime) Delete(id string, force bool) error {
 	err := r.locked(id, func(c *Container) error { return c.delete(force) })
 	var missing *NotExistError
-	if force && errors.As(err, &missing) {
+	if force && errors.As(err, &missing) && checkID(id) == nil {
+		// A delete that was killed half-way may have left its state aside.
+		if err := os.RemoveAll(r.dir(id) + trash); err != nil {
+			return fmt.Errorf("remove the state of container %q: %w", id, err)
+		}
 		return nil
 	}
 	var damaged *damagedError
