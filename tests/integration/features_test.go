@@ -53,19 +53,16 @@ func TestFeatures(t *testing.T) {
 // has no place for containers.
 func asNobody(t *testing.T) call {
 	t.Helper()
-	text, err := os.ReadFile(host.runtime)
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder := filepath.Join(host.scratch, "nobody-"+strings.ReplaceAll(t.Name(), "/", "-"))
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { removeAll(t, folder) })
 	program := filepath.Join(folder, host.name)
-	if err := os.WriteFile(program, text, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	// By another program: a descriptor of ours for writing could be inherited by a child that another test starts at
+	// that moment, and a file that is open for writing cannot be executed.
+	runProgram(t, "cp", host.runtime, program)
+	runProgram(t, "chmod", "755", program)
 	return call{program: program, dir: "/", env: []string{"XDG_RUNTIME_DIR="},
 		attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}}
 }

@@ -84,6 +84,15 @@ func TestHalfDeletedState(t *testing.T) {
 		}
 		c.delete("--force").ok(t)
 	}
+	// Also where there is no container of that id any more.
+	if err := os.Mkdir(trash, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.delete().exits(t, 1)
+	c.delete("--force").ok(t)
+	if _, err := os.Stat(trash); err == nil {
+		t.Error("delete --force left it")
+	}
 	// The longest id there is.
 	long := strings.Repeat("x", 255-len(c.id)) + c.id
 	root := filepath.Join(filepath.Dir(c.bundle), "long")
