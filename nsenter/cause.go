@@ -14,6 +14,9 @@ import (
 // they look for some, and what to do about it where that is known.
 func (e *StepError) cause() string {
 	text := e.Errno.Error()
+	if e.Errno == unix.ELOOP {
+		return text + linkHint(e.Op)
+	}
 	switch op := e.Op.(type) {
 	case plan.FindExec:
 		return execCause(op.Name, e.Errno)
@@ -27,6 +30,10 @@ func (e *StepError) cause() string {
 	case plan.OpenTree:
 		if e.Errno == unix.ENOENT {
 			return text + ": make the source, or take the mount out"
+		}
+	case plan.Mknod:
+		if e.Errno == unix.EEXIST {
+			return text + ": remove it from the rootfs, or mount a tmpfs over the folder"
 		}
 	case plan.Chdir:
 		if e.Errno == unix.ENOTDIR {
@@ -46,6 +53,24 @@ func (e *StepError) cause() string {
 		}
 	}
 	return text
+}
+
+// linkHint says what is wrong with a link in the rootfs; openat2(2) has one
+// number for all of it.
+func linkHint(op plan.Op) string {
+	nosymlink := false
+	switch op := op.(type) {
+	case plan.Attach:
+		nosymlink = op.Nosymlink
+	case plan.MountData:
+		nosymlink = op.Nosymlink
+	case plan.Execve, plan.FindExec:
+		return ""
+	}
+	if nosymlink {
+		return ": it must be a folder in the rootfs, not a link"
+	}
+	return ": a link in the rootfs goes round in circles, or through /proc"
 }
 
 // labelHint says why the kernel refuses an AppArmor profile or SELinux label.

@@ -34,6 +34,12 @@ func TestCause(t *testing.T) {
 		{plan.Fsmount{Fstype: "dreamfs"}, unix.ENODEV, `no such device: this kernel knows no file system "dreamfs"`},
 		{plan.PivotRoot{}, unix.EINVAL, "invalid argument: where the host runs from an initramfs, use --no-pivot"},
 		{plan.PivotRoot{}, unix.EBUSY, "device or resource busy"},
+		{plan.Attach{Nosymlink: true}, unix.ELOOP, "too many levels of symbolic links: it must be a folder in the rootfs, not a link"},
+		{plan.MountData{Nosymlink: true}, unix.ELOOP, "too many levels of symbolic links: it must be a folder in the rootfs, not a link"},
+		{plan.Attach{}, unix.ELOOP, "too many levels of symbolic links: a link in the rootfs goes round in circles, or through /proc"},
+		{plan.Mkdir{}, unix.ELOOP, "too many levels of symbolic links: a link in the rootfs goes round in circles, or through /proc"},
+		{plan.Execve{}, unix.ELOOP, "too many levels of symbolic links"},
+		{plan.Mknod{}, unix.EEXIST, "file exists: remove it from the rootfs, or mount a tmpfs over the folder"},
 		{nil, unix.EPERM, "operation not permitted"},
 	} {
 		e := &StepError{Op: c.op, Errno: c.errno}

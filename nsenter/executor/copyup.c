@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -40,16 +41,26 @@ static int copy_bytes(struct executor *x, int from, int to, const char *name)
 	return 0;
 }
 
+/*
+ * What is mounted in the folder is not the image's: another mount of the
+ * config, or /proc itself where the folder was a link to a root.
+ */
+static int open_source(int from, const char *name, int flags)
+{
+	return sys_openat2(from, name, (uint64_t)(O_RDONLY | O_NOFOLLOW | O_CLOEXEC | flags), 0, RESOLVE_NO_XDEV);
+}
+
 static int copy_file(struct executor *x, int from, int to, const char *name)
 {
-	int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int in = open_source(from, name, O_NONBLOCK);
 	int out, r;
 
-	if (in < 0)
+	if (in < 0 && errno != EXDEV)
 		return fail(x, "open %s", name);
 	out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	r = out < 0 ? fail(x, "create %s", name) : copy_bytes(x, in, out, name);
-	close(in);
+	r = out < 0 ? fail(x, "create %s", name) : in < 0 ? 0 : copy_bytes(x, in, out, name);
+	if (in >= 0)
+		close(in);
 	if (out >= 0)
 		close(out);
 	return r;
@@ -70,18 +81,19 @@ static int copy_link(struct executor *x, int from, int to, const char *name)
 
 static int copy_folder(struct executor *x, int from, int to, const char *name, int depth)
 {
-	int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int in = open_source(from, name, O_DIRECTORY);
 	int out = -1, r = 0;
 
-	if (in < 0)
+	if (in < 0 && errno != EXDEV)
 		return fail(x, "open %s", name);
 	if (mkdirat(to, name, 0700) < 0)
 		r = fail(x, "mkdir %s", name);
-	if (r == 0) {
+	if (r == 0 && in >= 0) {
 		out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		r = out < 0 ? fail(x, "open %s", name) : copy_tree(x, in, out, depth + 1);
 	}
-	close(in);
+	if (in >= 0)
+		close(in);
 	if (out >= 0)
 		close(out);
 	return r;

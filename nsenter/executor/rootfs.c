@@ -24,20 +24,21 @@ static int same_node(const struct stat *st, const struct op_mknod *op)
 
 static int make_node(struct executor *x, int dir, const char *name, const struct op_mknod *op)
 {
+	const char *path = plan_str(x, op->path);
 	struct stat st;
 
 	if (mknodat(dir, name, (mode_t)op->mode, (dev_t)op->dev) < 0) {
 		if (errno != EEXIST)
-			return fail(x, "mknod %s", name);
+			return fail(x, "mknod %s", path);
 		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return fail(x, "stat %s", name);
+			return fail(x, "stat %s", path);
 		if (!same_node(&st, op))
-			return fail_with(x, EEXIST, "%s is there and is not the device %u:%u", name,
+			return fail_with(x, EEXIST, "%s is there and is not the device %u:%u", path,
 					 major((dev_t)op->dev), minor((dev_t)op->dev));
 		return 0;
 	}
 	if ((op->uid || op->gid) && fchownat(dir, name, (uid_t)op->uid, (gid_t)op->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(x, "chown %s", name);
+		return fail(x, "chown %s", path);
 	return 0;
 }
 
