@@ -70,7 +70,7 @@ run: deps-run bin/berth ## a first container: makes a bundle and shows what is i
 
 .PHONY: test
 test: ## everything, dependencies first: build, checks, unit tests, fuzzing, and all suites
-	scripts/deps build check integration
+	scripts/deps build check fuzz integration
 	$(MAKE) bin/berth
 	$(MAKE) check
 	$(MAKE) fuzz
