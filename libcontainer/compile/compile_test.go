@@ -58,7 +58,7 @@ func TestProblems(t *testing.T) {
 		"mounts[1] (/d): type is missing":                    mounts(bind(), specs.Mount{Destination: "/d"}),
 		"mounts[0] (/d): source is missing":                  mounts(specs.Mount{Destination: "/d", Type: "bind"}),
 		`mounts[0] (/d): unknown mount option "bnd"`:         mounts(bind("bnd")),
-		"mounts[0] (/d): tmpcopyup and the options":          mounts(bind("tmpcopyup")),
+		"mounts[0] (/d): tmpcopyup has no meaning":           mounts(bind("tmpcopyup")),
 		"mounts[0] (/d): tmpcopyup cannot be combined":       mounts(specs.Mount{Destination: "/d", Type: "tmpfs", Options: []string{"tmpcopyup", "silent"}}),
 		"mounts[0] (/proc/sys): destination /proc/sys lies":  mounts(specs.Mount{Destination: "/proc/sys", Source: "/s", Options: []string{"bind"}}),
 		"mounts[0] (/proc/../proc//net): destination /proc/": mounts(specs.Mount{Destination: "/proc/../proc//net", Type: "tmpfs"}),

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -199,13 +200,31 @@ func (o *options) mountFlags() uint64 {
 	return f
 }
 
+// superWord says whether a word of the params acts on a file system as a whole
+// and is known to mount(8).
+func superWord(w string) bool {
+	switch w {
+	case "sync", "dirsync", "mand", "lazytime", "async", "nomand", "nolazytime":
+		return true
+	}
+	return false
+}
+
+// dropSuper forgets what acts on a file system as a whole, and says whether
+// there was anything: mount(2) passes over it for a bind.
+func (o *options) dropSuper() bool {
+	own := len(o.params)
+	o.params = slices.DeleteFunc(o.params, superWord)
+	dropped := len(o.params) < own || o.legacy&(msPosixacl|msIversion) != 0
+	o.legacy, o.super = 0, 0
+	return dropped
+}
+
 // data returns the file system's own options as mount(2) takes them.
 func (o *options) data() string {
 	own := make([]string, 0, len(o.params))
 	for _, p := range o.params {
-		switch p {
-		case "sync", "dirsync", "mand", "lazytime", "async", "nomand", "nolazytime":
-		default:
+		if !superWord(p) {
 			own = append(own, p)
 		}
 	}

@@ -154,6 +154,32 @@ func TestMountFlags(t *testing.T) {
 	}
 }
 
+// On a bind, mount(2) passes over what acts on a whole file system, and so does
+// berth, with a warning; what is unknown stays, to be refused.
+func TestDropSuper(t *testing.T) {
+	for words, want := range map[string]struct {
+		dropped bool
+		left    options
+	}{
+		"bind ro":               {false, options{bind: true, set: attrRdonly}},
+		"bind silent noacl":     {false, options{bind: true}},
+		"bind sync nodev":       {true, options{bind: true, set: attrNodev}},
+		"bind async x nomand":   {true, options{bind: true, params: []string{"x"}}},
+		"bind mand dirsync":     {true, options{bind: true}},
+		"lazytime acl":          {true, options{}},
+		"iversion nolazytime y": {true, options{params: []string{"y"}}},
+	} {
+		o := parseOptions(strings.Fields(words))
+		dropped := o.dropSuper()
+		if len(o.params) == 0 {
+			o.params = nil
+		}
+		if dropped != want.dropped || !reflect.DeepEqual(o, want.left) {
+			t.Errorf("%q: got %v, %+v, want %+v", words, dropped, o, want)
+		}
+	}
+}
+
 func TestRootPropagation(t *testing.T) {
 	for word, want := range map[string]uint64{
 		"":            msSlave | msRec,

@@ -18,9 +18,9 @@ fuzz-executor: build/executor/plan_fuzz build/executor/root_fuzz ## the plan's d
 	tests/executor/fuzz $(FUZZTIME)
 
 .PHONY: test-sanitized
+test-sanitized: export OCI_RUNTIME := $(CURDIR)/build/sanitized/berth
 test-sanitized: build/sanitized/berth ## the integration suite's main tests with an executor that sanitizers watch
 	scripts/deps integration
-	OCI_RUNTIME=$(CURDIR)/build/sanitized/berth; export OCI_RUNTIME; \
 	$(call suite,sanitized,-timeout 20m -parallel 2 -skip '$(SANITIZED_SKIP)' ./tests/integration)
 
 # What is about the executor's own size, limits that a sanitizer's memory does not fit into, and what takes long.
