@@ -148,7 +148,8 @@ type CopyUp struct {
 }
 
 // Mknod makes a device node or FIFO at Path inside Root. One that is there
-// already must be the same device.
+// already must be the same device; an empty file is EPERM, as where no device
+// can be made, so that the host's is mounted on it.
 type Mknod struct {
 	Root Slot
 	Path string

@@ -288,7 +288,8 @@ struct op_copy_up {
 };
 
 /* Mknod makes a device node or FIFO at Path inside Root. One that is there
- * already must be the same device. */
+ * already must be the same device; an empty file is EPERM, as where no device
+ * can be made, so that the host's is mounted on it. */
 struct op_mknod {
 	uint64_t root;
 	struct ref_str path;

@@ -22,6 +22,16 @@ static int same_node(const struct stat *st, const struct op_mknod *op)
 	return S_ISFIFO(st->st_mode) || st->st_rdev == op->dev;
 }
 
+/*
+ * An empty file is what is left of a device in a rootfs that was unpacked, or
+ * run, in a user namespace: the host's device is mounted on it, as where
+ * mknod(2) is not permitted.
+ */
+static int placeholder(const struct stat *st, const struct op_mknod *op)
+{
+	return S_ISREG(st->st_mode) && st->st_size == 0 && !S_ISFIFO(op->mode);
+}
+
 static int make_node(struct executor *x, int dir, const char *name, const struct op_mknod *op)
 {
 	const char *path = plan_str(x, op->path);
@@ -32,6 +42,8 @@ static int make_node(struct executor *x, int dir, const char *name, const struct
 			return fail(x, "mknod %s", path);
 		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return fail(x, "stat %s", path);
+		if (placeholder(&st, op))
+			return fail_with(x, EPERM, "%s is an empty file", path);
 		if (!same_node(&st, op))
 			return fail_with(x, EEXIST, "%s is there and is not the device %u:%u", path,
 					 major((dev_t)op->dev), minor((dev_t)op->dev));

@@ -121,6 +121,7 @@ func tricks() []trick {
 		{"device", node(unix.S_IFCHR|0o666, 1, 5)},
 		{"block device", node(unix.S_IFBLK|0o666, 7, 200)},
 		{"file", func(_ *canary, path string) error { return os.WriteFile(path, []byte("text\n"), 0o666) }},
+		{"empty file", func(_ *canary, path string) error { return os.WriteFile(path, nil, 0o666) }},
 		{"folder", func(_ *canary, path string) error { return os.MkdirAll(path+"/below", 0o777) }},
 		{"unreadable folder", func(_ *canary, path string) error { return os.Mkdir(path, 0) }},
 		{"mount", func(_ *canary, path string) error {
@@ -280,6 +281,25 @@ func TestCopyUpStaysInTheRootfs(t *testing.T) {
 		withScript("ls /proc/self/status; echo ran"))
 	want(t, "output", c.run().ok(t).stdout, "/proc/self/status\nran\n")
 	w.check("tmpcopyup")
+}
+
+// The image's own /dev serves a container in a user namespace again and again: where it cannot make the devices, it
+// mounts the host's on files that are still there the next time.
+func TestOwnDevInUserNamespace(t *testing.T) {
+	t.Parallel()
+	newerThanReference(t, "it: what was made the first time is not a device")
+	c := newContainer(t, ownDev, withScript("echo x > /dev/null && head -c 4 /dev/zero | wc -c; stat -c '%F %t:%T' /dev/null"),
+		withNamespace(specs.LinuxNamespace{Type: specs.UserNamespace}), withLinux(func(l *specs.Linux) {
+			l.UIDMappings = []specs.LinuxIDMapping{{Size: 65536}}
+			l.GIDMappings = l.UIDMappings
+		}))
+	for range 2 {
+		want(t, "output", c.run().ok(t).stdout, "4\ncharacter special file 1:3\n")
+	}
+	info, err := os.Lstat(filepath.Join(c.rootfs, "dev/null"))
+	if err != nil || !info.Mode().IsRegular() || info.Size() != 0 {
+		t.Errorf("/dev/null in the rootfs is now %v, %v", info, err)
+	}
 }
 
 // plantAndRun tries one trick and tells whether the container started all the same.
