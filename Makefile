@@ -12,7 +12,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 
 GO      ?= go
-TAGS    := netgo osusergo
+# Help looks the same without text/template, which is a ninth of the program (urfave/cli's own tag).
+TAGS    := netgo osusergo urfave_cli_no_template
 LDFLAGS := -s -w -extldflags "-static" -X berth/cli.version=$(VERSION) -X berth/cli.commit=$(COMMIT)
 
 # The executor: one compiler call over all of its files, so that the linker drops what is not called.
