@@ -14,7 +14,7 @@ DESTDIR ?=
 GO      ?= go
 # Help looks the same without text/template, which is a ninth of the program (urfave/cli's own tag).
 TAGS    := netgo osusergo urfave_cli_no_template
-LDFLAGS := -s -w -extldflags "-static" -X berth/cli.version=$(VERSION) -X berth/cli.commit=$(COMMIT)
+LDFLAGS := -s -w -X berth/cli.version=$(VERSION) -X berth/cli.commit=$(COMMIT)
 
 # The executor: one compiler call over all of its files, so that the linker drops what is not called.
 # musl makes it small; glibc's headers stand last in line, for the kernel's own (linux/*.h) that musl does not bring.
@@ -43,8 +43,8 @@ include $(sort $(wildcard tests/*/suite.mk))
 ##@ Build
 
 .PHONY: bin/berth
-bin/berth: nsenter/bin/executor ## the program: one static binary, the executor inside (also plain `make`)
-	CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS)" -ldflags '$(LDFLAGS)' -o $@ .
+bin/berth: nsenter/bin/executor ## the program: one static file, the executor inside (also plain `make`)
+	CGO_ENABLED=0 $(GO) build -trimpath -tags "$(TAGS)" -ldflags '$(LDFLAGS)' -o $@ .
 
 nsenter/bin/executor: $(EXECUTOR_SRC) $(EXECUTOR_HDR) Makefile | deps-build
 	$(EXECUTOR_CC) $(EXECUTOR_CFLAGS) $(EXECUTOR_LDFLAGS) -o $@ $(EXECUTOR_SRC)

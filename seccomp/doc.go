@@ -40,9 +40,9 @@
 // profile means, with the kernel's own BPF, and with libseccomp's programs
 // wherever those are right.
 //
-// libseccomp is asked at run time where berth is built with cgo. Built without,
-// the numbers come from a table that libseccomp wrote (numbers_GOARCH.go; amd64
-// and arm64), and the programs are the same, byte for byte.
+// berth is not linked with libseccomp: the numbers come from tables that
+// libseccomp wrote (numbers_GOARCH.go), and the tests, which are linked with it,
+// compare them and the programs byte for byte.
 //
 // # ENOSYS for system calls newer than the profile
 //

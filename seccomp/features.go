@@ -9,7 +9,7 @@ import (
 // features-linux.md#seccomp): the words that Compile knows, and of the flags
 // those that the running kernel takes, which it is asked.
 func Features() *features.Seccomp {
-	enabled := haveLibrary
+	enabled := haveTable
 	f := &features.Seccomp{Enabled: &enabled}
 	if !enabled {
 		return f

@@ -10,7 +10,7 @@ import (
 // formatVersion is part of every Key. Raise it with any change to the program
 // that Compile makes of a profile, or to the form of a cache file: the golden
 // test fails when the program changes.
-const formatVersion = 1
+const formatVersion = 2
 
 // Key is all that a compiled program depends on, written out: the profile's
 // fields in a fixed order, each behind its length; this package's version;
@@ -24,7 +24,6 @@ func NewKey(p *specs.LinuxSeccomp, release string) Key {
 	k := make(Key, 0, 8192)
 	k = k.number(formatVersion)
 	k = k.text(runtime.GOARCH)
-	k = k.text(numberSource)
 	k = k.text(LibraryVersion())
 	k = k.text(release)
 	k = k.text(string(p.DefaultAction))

@@ -9,26 +9,19 @@ import (
 	libseccomp "github.com/seccomp/libseccomp-golang"
 )
 
-// haveLibrary says whether this build can compile profiles.
-const haveLibrary = true
-
-// LibraryVersion gives the version of libseccomp that the numbers of system
-// calls come from, "2.5.4"; "" in a build that has none.
-func LibraryVersion() string {
+// installedVersion is that of the libseccomp that these tests are linked with.
+func installedVersion() string {
 	major, minor, micro := libseccomp.GetLibraryVersion()
 	return fmt.Sprintf("%d.%d.%d", major, minor, micro)
 }
 
-// numberSource tells builds apart whose numbers come from elsewhere.
-const numberSource = "libseccomp"
-
-// libraryLookup asks libseccomp.
+// libraryLookup asks libseccomp for the numbers, as the tables are made.
 type libraryLookup struct {
 	name arch
 	arch libseccomp.ScmpArch
 }
 
-func newLookup(a arch) (lookup, error) {
+func newLibraryLookup(a arch) (lookup, error) {
 	la, err := a.library()
 	if err != nil {
 		return nil, err
@@ -42,7 +35,7 @@ func (l libraryLookup) number(name string) (int32, error) {
 	case err == libseccomp.ErrSyscallDoesNotExist:
 		return unknownCall, nil
 	case err != nil:
-		return 0, fmt.Errorf("linux.seccomp.architectures: %s: %w: use a berth built with a newer libseccomp", l.name, err)
+		return 0, fmt.Errorf("linux.seccomp.architectures: %s: %w", l.name, err)
 	}
 	return int32(nr), nil
 }
@@ -60,7 +53,7 @@ func (l libraryLookup) callName(number int32) string {
 func (a arch) library() (libseccomp.ScmpArch, error) {
 	la, err := libseccomp.GetArchFromString(strings.ToLower(strings.TrimPrefix(string(a), "SCMP_ARCH_")))
 	if err != nil {
-		return 0, fmt.Errorf("linux.seccomp.architectures: %s: %w: remove it, or use a berth built with a newer libseccomp", a, err)
+		return 0, fmt.Errorf("linux.seccomp.architectures: %s: %w", a, err)
 	}
 	return la, nil
 }
