@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -192,7 +193,7 @@ func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, erro
 	if name := c.Args().First(); err != nil && !stateless(name) {
 		return ctx, err
 	}
-	a.runtime = &libcontainer.Runtime{Root: root, Version: version, Log: a.log.write,
+	a.runtime = &libcontainer.Runtime{Root: root, Version: version, Log: a.log.write, Debug: a.log.level <= slog.LevelDebug,
 		CgroupManager: manager, UserSystemd: os.Geteuid() != 0}
 	if a.trace = c.String("trace"); a.trace != "" {
 		a.runtime.Trace = &libcontainer.Trace{}

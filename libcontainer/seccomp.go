@@ -28,7 +28,11 @@ func (r *Runtime) seccompProgram(profile *specs.LinuxSeccomp) (int, error) {
 		return -1, fmt.Errorf("uname: %w", err)
 	}
 	cache := seccomp.Cache{Dir: filepath.Join(r.Root, seccompFolder)}
-	p, err := cache.Compile(profile, unix.ByteSliceToString(kernel.Release[:]), func(msg string) { r.Log("debug", msg) })
+	var log func(msg string)
+	if r.Debug {
+		log = func(msg string) { r.Log("debug", msg) }
+	}
+	p, err := cache.Compile(profile, unix.ByteSliceToString(kernel.Release[:]), log)
 	if err != nil {
 		return -1, err
 	}

@@ -36,8 +36,10 @@ type Runtime struct {
 	UserSystemd bool
 	// Trace collects what takes how long; nil for none.
 	Trace *Trace
-	// Log takes warnings; never what is returned as an error.
+	// Log takes warnings and debug lines; never what is returned as an error.
 	Log func(level, msg string)
+	// Debug says that debug lines are read, so that time may be spent on them.
+	Debug bool
 }
 
 // State is what is kept of a container between commands.

@@ -45,12 +45,17 @@ const (
 // Compile gives the program of a profile: from the cache, or else by
 // seccomp.Compile, and then it is stored. That the cache cannot be read or
 // written is told to log and is not an error. release is the kernel's
-// (uname(2)). A program from the cache logs nothing.
+// (uname(2)). What is said of a profile is the same with a program from the
+// cache; that takes some of the time which the cache saves, so log is nil where
+// nobody reads it.
 func (c Cache) Compile(p *specs.LinuxSeccomp, release string, log func(msg string)) (*Program, error) {
 	key := NewKey(p, release)
 	program, err := c.Load(key)
 	if err == nil {
-		return program, nil
+		if log != nil {
+			_, _, err = understand(thisMachine(), newLookup, p, log)
+		}
+		return program, err
 	}
 	if log != nil && !errors.Is(err, fs.ErrNotExist) {
 		log(err.Error())

@@ -39,25 +39,9 @@ func Compile(p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
 const wrongArch = unix.SECCOMP_RET_KILL_THREAD
 
 func compileFor(m machine, find func(arch) (lookup, error), p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
-	prof, notes, problems := parse(p, m)
-	if log != nil {
-		for _, n := range notes {
-			log(n)
-		}
-	}
-	if len(problems) > 0 {
-		return nil, problems[0]
-	}
-	if err := supported(prof.flags); err != nil {
-		return nil, err
-	}
-	calls, unknown, err := resolve(prof, find)
+	prof, calls, err := understand(m, find, p, log)
 	if err != nil {
 		return nil, err
-	}
-	if log != nil && len(unknown) > 0 {
-		log(fmt.Sprintf("linux.seccomp.syscalls: libseccomp %s does not know these system calls, skipped: %s",
-			LibraryVersion(), strings.Join(unknown, ", ")))
 	}
 	groups, programs, err := layout(prof, calls)
 	if err != nil {
@@ -68,6 +52,32 @@ func compileFor(m machine, find func(arch) (lookup, error), p *specs.LinuxSeccom
 		return nil, tooLong(len(code))
 	}
 	return &Program{Filter: encode(code), Flags: prof.flags, Notify: prof.notify}, nil
+}
+
+// understand reads a profile and looks its system calls up, and tells what is
+// passed over of it.
+func understand(m machine, find func(arch) (lookup, error), p *specs.LinuxSeccomp, log func(msg string)) (*profile, [][]call, error) {
+	prof, notes, problems := parse(p, m)
+	if log != nil {
+		for _, n := range notes {
+			log(n)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, nil, problems[0]
+	}
+	if err := supported(prof.flags); err != nil {
+		return nil, nil, err
+	}
+	calls, unknown, err := resolve(prof, find)
+	if err != nil {
+		return nil, nil, err
+	}
+	if log != nil && len(unknown) > 0 {
+		log(fmt.Sprintf("linux.seccomp.syscalls: libseccomp %s does not know these system calls, skipped: %s",
+			LibraryVersion(), strings.Join(unknown, ", ")))
+	}
+	return prof, calls, nil
 }
 
 func tooLong(insns int) error {

@@ -1,13 +1,18 @@
 package integration
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // allowBut is a profile that allows all system calls but those of the rules.
@@ -134,7 +139,42 @@ func TestSeccompUnknownNames(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t, withScript("chmod 700 /home 2>&1; echo ran"),
 		allowBut(specs.LinuxSyscall{Names: []string{"no_such_call", "chmod", "fchmodat"}, Action: specs.ActErrno}))
-	wantContains(t, "output", c.run().ok(t).stdout, "Operation not permitted", "ran\n")
+	r := c.run().ok(t)
+	wantContains(t, "output", r.stdout, "Operation not permitted", "ran\n")
+	if isBerth() {
+		want(t, "standard error", r.stderr, "")
+		r = c.oci(append([]string{"--debug"}, c.command("run", nil)...)...).ok(t)
+		wantContains(t, "debug lines", r.stderr, "no_such_call")
+	}
+}
+
+// A system call newer than all that a profile knows does not exist, whatever its default action: programs then fall back
+// on older ones. 4000 is no call's number.
+func TestSeccompNewerCalls(t *testing.T) {
+	t.Parallel()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the program that makes the call is for x86-64")
+	}
+	c := newContainer(t, withScript("/bin/newer; echo code $?"), withSeccomp(seccompOfWorkload(t, "docker-run.json")))
+	// exit(-syscall(4000)): mov eax, 4000; syscall; mov edi, eax; neg edi; mov eax, 60; syscall
+	c.writeFile("bin/newer", tinyProgram("\xb8\xa0\x0f\x00\x00\x0f\x05\x89\xc7\xf7\xdf\xb8\x3c\x00\x00\x00\x0f\x05"), 0o755)
+	want(t, "output", c.run().ok(t).stdout, fmt.Sprintf("code %d\n", unix.ENOSYS))
+}
+
+// tinyProgram is an ELF program of nothing but a few instructions for x86-64; elf(5).
+func tinyProgram(code string) string {
+	const base, head = 0x400000, 64 + 56
+	var b bytes.Buffer
+	b.WriteString("\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+	size := uint64(head + len(code))
+	for _, v := range []any{
+		uint16(2), uint16(62), uint32(1), uint64(base + head), uint64(64), uint64(0), uint32(0), // ET_EXEC, EM_X86_64
+		uint16(64), uint16(56), uint16(1), uint16(64), uint16(0), uint16(0),
+		uint32(1), uint32(5), uint64(0), uint64(base), uint64(base), size, size, uint64(4096), // PT_LOAD, r-x
+	} {
+		_ = binary.Write(&b, binary.LittleEndian, v) // to a buffer, of fixed sizes: it cannot fail
+	}
+	return b.String() + code
 }
 
 // The flags of seccomp(2) are taken; none are needed.
