@@ -215,6 +215,6 @@ func deviceProgram(out *compile.Output) []string {
 	if out.Limits.Devices == nil {
 		return nil
 	}
-	text := devices.Text(devices.Program(out.Limits.Devices))
+	text := devices.Program(out.Limits.Devices).Text()
 	return strings.Split(strings.TrimSpace(text), "\n")
 }

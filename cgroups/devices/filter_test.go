@@ -10,11 +10,7 @@ const rounds = 800
 
 func encoded(t testing.TB, f *Filter) []byte {
 	t.Helper()
-	code, err := Encode(Program(f))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return code
+	return Program(f).Encode()
 }
 
 // TestAgainstModel compares the merged filter, its program and its v1 writes
@@ -57,7 +53,7 @@ func compare(t *testing.T, rules []Rule, f *Filter, kernel *model, all []request
 	for _, q := range all {
 		want := kernel.allows(q)
 		if got := interpret(t, code, q); got != want {
-			t.Fatalf("rules %v\nrequest %v: program says %v, v1 says %v\n%s", rules, q, got, want, Text(Program(f)))
+			t.Fatalf("rules %v\nrequest %v: program says %v, v1 says %v\n%s", rules, q, got, want, Program(f).Text())
 		}
 		if got := written.allows(q); got != want {
 			t.Fatalf("rules %v\nrequest %v: after %v v1 says %v, want %v", rules, q, f.V1Writes(), got, want)
@@ -192,7 +188,7 @@ func FuzzProgram(f *testing.F) {
 		code := encoded(t, &filter)
 		for _, q := range all {
 			if got, want := interpret(t, code, q), kernel.allows(q); got != want {
-				t.Fatalf("%v: program says %v, v1 says %v\n%s", q, got, want, Text(Program(&filter)))
+				t.Fatalf("%v: program says %v, v1 says %v\n%s", q, got, want, Program(&filter).Text())
 			}
 		}
 	})

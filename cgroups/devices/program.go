@@ -1,14 +1,11 @@
 package devices
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
-	"fmt"
 	"slices"
 	"strconv"
 
-	"github.com/cilium/ebpf/asm"
+	"berth/cgroups/devices/asm"
 )
 
 // The fields of struct bpf_cgroup_dev_ctx (linux/bpf.h), each 32 bits wide.
@@ -40,7 +37,7 @@ const verdict = "exception"
 // for what is not (kernel 4.15; its 32-bit jumps want 5.1).
 //
 // Each exception is an instruction that jumps to the verdict, with the
-// exception and its place in config.json as a comment, which [Text] prints. As
+// exception and its place in config.json as a comment, which its text shows. As
 // any exception that matches decides, their order is free. They are sorted into
 // groups of the same type and access, and those by major number, for the sake of
 // the kernel's verifier, which takes 2 µs an instruction at each start of a
@@ -79,7 +76,7 @@ func Program(f *Filter) asm.Instructions {
 	if name != "" {
 		p = append(p, ending(verdict, !f.AllowAll, "", "exceptions")...)
 	}
-	resolve(p)
+	p.Resolve()
 	return p
 }
 
@@ -96,7 +93,7 @@ func ending(name string, allow bool, origin, what string) asm.Instructions {
 	if origin != "" {
 		comment = origin + ": " + comment
 	}
-	last := asm.Mov.Imm32(asm.R0, value).WithSource(asm.Comment(comment))
+	last := asm.Mov32(asm.R0, value).WithComment(comment)
 	if name != "" {
 		last = last.WithSymbol(name)
 	}
@@ -113,13 +110,13 @@ func ending(name string, allow bool, origin, what string) asm.Instructions {
 func appendGroup(p asm.Instructions, rules []Rule, name, next string) asm.Instructions {
 	first := &rules[0]
 	start := len(p)
-	p = append(p, asm.LoadMem(regAccessType, regCtx, ctxAccessType, asm.Word))
+	p = append(p, asm.LoadWord(regAccessType, regCtx, ctxAccessType))
 	everything := first.Major == Any && first.Minor == Any
 	switch {
 	case first.Allow:
 		// None of the access that the rule does not give may be asked for.
 		others := int32(everyAccess&^first.Access) << 16
-		p = append(p, asm.And.Imm32(regAccessType, others|0xffff))
+		p = append(p, asm.And32(regAccessType, others|0xffff))
 		if everything {
 			p = append(p, matched(asm.JEq, regAccessType, devType(first.Type), first))
 			break
@@ -127,10 +124,10 @@ func appendGroup(p asm.Instructions, rules []Rule, name, next string) asm.Instru
 		p = append(p, asm.JNE.Imm32(regAccessType, int32(devType(first.Type)), next))
 	default:
 		p = append(p,
-			asm.And.Imm32(regAccessType, 0xffff),
+			asm.And32(regAccessType, 0xffff),
 			asm.JNE.Imm32(regAccessType, int32(devType(first.Type)), next),
-			asm.LoadMem(regAccessType, regCtx, ctxAccessType, asm.Word),
-			asm.And.Imm32(regAccessType, int32(first.Access)<<16))
+			asm.LoadWord(regAccessType, regCtx, ctxAccessType),
+			asm.And32(regAccessType, int32(first.Access)<<16))
 		if everything {
 			p = append(p, matched(asm.JNE, regAccessType, 0, first))
 			break
@@ -144,7 +141,7 @@ func appendGroup(p asm.Instructions, rules []Rule, name, next string) asm.Instru
 		// It covers any other of its group, so it is the only one.
 		return p
 	}
-	p = append(p, asm.LoadMem(regMajor, regCtx, ctxMajor, asm.Word), asm.LoadMem(regMinor, regCtx, ctxMinor, asm.Word))
+	p = append(p, asm.LoadWord(regMajor, regCtx, ctxMajor), asm.LoadWord(regMinor, regCtx, ctxMinor))
 	return appendNumbers(p, rules, groupName(first), next)
 }
 
@@ -182,7 +179,7 @@ func appendNumbers(p asm.Instructions, rules []Rule, group, next string) asm.Ins
 			p = append(p, matched(asm.JEq, regMinor, rules[i].Minor, &rules[i]))
 		}
 		if n < len(rules) {
-			p = append(p, asm.Ja.Label(next))
+			p = append(p, asm.Ja(next))
 			label = after
 		}
 	}
@@ -195,23 +192,7 @@ func matched(op asm.JumpOp, register asm.Register, value int64, r *Rule) asm.Ins
 	if r.Allow {
 		what = ": allow "
 	}
-	return op.Imm32(register, int32(uint32(value)), verdict).WithSource(asm.Comment(r.Origin + what + r.String()))
-}
-
-// resolve fills in the offsets of the jumps, so that the program does not change
-// when it is encoded.
-func resolve(p asm.Instructions) {
-	at := make(map[string]int, 8)
-	for i := range p {
-		if name := p[i].Symbol(); name != "" {
-			at[name] = i
-		}
-	}
-	for i := range p {
-		if name := p[i].Reference(); name != "" {
-			p[i].Offset = int16(at[name] - i - 1)
-		}
-	}
+	return op.Imm32(register, int32(uint32(value)), verdict).WithComment(r.Origin + what + r.String())
 }
 
 func devType(t Type) int64 {
@@ -219,26 +200,4 @@ func devType(t Type) int64 {
 		return devBlock
 	}
 	return devChar
-}
-
-// Encode gives the program in the form that bpf(2) loads, an array of struct
-// bpf_insn in the byte order of this machine.
-func Encode(p asm.Instructions) ([]byte, error) {
-	// asm knows the two orders by identity, not binary.NativeEndian.
-	var order binary.ByteOrder = binary.LittleEndian
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		order = binary.BigEndian
-	}
-	var b bytes.Buffer
-	b.Grow(len(p) * asm.InstructionSize)
-	if err := p.Marshal(&b, order); err != nil {
-		return nil, fmt.Errorf("encode the device filter's eBPF program: %w", err)
-	}
-	return b.Bytes(), nil
-}
-
-// Text lists the program as `berth plan` prints it: an instruction a line, those
-// that stand for a rule under its place in config.json.
-func Text(p asm.Instructions) string {
-	return fmt.Sprintf("%v", p)
 }

@@ -72,16 +72,12 @@ func Apply(dir int, f *devices.Filter) error {
 		}
 		return err
 	}
-	code, err := devices.Encode(devices.Program(f))
-	if err != nil {
-		return err
-	}
 	old, err := ours(dir)
 	if err != nil {
 		return err
 	}
 	defer closeAll(old)
-	fd, err := load(code)
+	fd, err := load(devices.Program(f).Encode())
 	if err != nil {
 		return err
 	}

@@ -305,14 +305,8 @@ func TestLife(t *testing.T) {
 func TestOthersStay(t *testing.T) {
 	requireRoot(t)
 	_, dir := newCgroup(t, unified(t))
-	code, err := devices.Encode(devices.Program(compile(t, `[]`)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	foreign, err := devices.Encode(devices.Program(&devices.Filter{})) // denies everything
-	if err != nil {
-		t.Fatal(err)
-	}
+	code := devices.Program(compile(t, `[]`)).Encode()
+	foreign := devices.Program(&devices.Filter{}).Encode() // denies everything
 	for _, c := range []struct {
 		code []byte
 		name string
@@ -494,10 +488,7 @@ func TestErrors(t *testing.T) {
 	}
 
 	dir, fd := newCgroup(t, hierarchy)
-	code, err := devices.Encode(devices.Program(compile(t, `[]`)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	code := devices.Program(compile(t, `[]`)).Encode()
 	exclusive, err := loadNamed(code, nil, "exclusive")
 	if err != nil {
 		t.Fatal(err)
