@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
@@ -107,10 +106,4 @@ func (a *app) startCommand() *cli.Command {
 			return a.runtime.Start(id)
 		},
 	}
-}
-
-// stdio says whether berth's standard input is a terminal.
-func stdinIsTerminal() bool {
-	_, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS)
-	return err == nil
 }

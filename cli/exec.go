@@ -107,7 +107,7 @@ func (a *app) exec(c *cli.Command) error {
 		_, err := container.Exec(s, opt)
 		return err
 	}
-	return execForeground(container, s, opt)
+	return execForeground(container, s, opt, c.Bool("tty"))
 }
 
 // checkTerminal says which flag is missing or too many.
@@ -124,11 +124,15 @@ func checkTerminal(terminal, detach bool, socket string) error {
 }
 
 // execForeground stays with the process as run does with a container.
-func execForeground(container *libcontainer.Container, s *specs.Spec, opt *libcontainer.ExecOptions) error {
+func execForeground(container *libcontainer.Container, s *specs.Spec, opt *libcontainer.ExecOptions, ttyFlag bool) error {
 	var tty *terminal
 	if opt.Process.Terminal {
+		field, without := "process.terminal", "set it to false"
+		if ttyFlag {
+			field, without = "--tty", "leave it out"
+		}
 		var err error
-		if tty, err = newTerminal(); err != nil {
+		if tty, err = newTerminal(field, without); err != nil {
 			return err
 		}
 		defer tty.restore()

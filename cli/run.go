@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
@@ -56,7 +55,7 @@ func (a *app) runForeground(opt *libcontainer.CreateOptions, keep, subreaper boo
 	var tty *terminal
 	if opt.Bundle.Spec.Process.Terminal {
 		var err error
-		if tty, err = newTerminal(); err != nil {
+		if tty, err = newTerminal("process.terminal", "set it to false"); err != nil {
 			return err
 		}
 		defer tty.restore()
@@ -118,14 +117,4 @@ func codeOf(status unix.WaitStatus) int {
 		return 128 + int(status.Signal())
 	}
 	return status.ExitStatus()
-}
-
-// terminalNeeded words what is missing where berth itself has no terminal.
-var errNoTerminal = errors.New("process.terminal: berth's standard input is no terminal: set process.terminal to false, or run berth in a terminal (`script -qc 'berth run …' /dev/null` makes one)")
-
-func stdinTerminal() (*os.File, error) {
-	if !stdinIsTerminal() {
-		return nil, errNoTerminal
-	}
-	return os.Stdin, nil
 }
