@@ -138,13 +138,15 @@ func execForeground(container *libcontainer.Container, s *specs.Spec, opt *libco
 		defer tty.restore()
 		opt.Console = tty.relay
 	}
-	signals := catchSignals()
+	signals, err := catchSignals()
+	if err != nil {
+		return err
+	}
 	pid, err := container.Exec(s, opt)
 	if err != nil {
 		return err
 	}
-	signals.passTo(pid, tty)
-	status, err := waitFor(pid)
+	status, err := signals.attend(pid, tty)
 	tty.drain()
 	if err != nil {
 		return err

@@ -45,9 +45,24 @@ func (a *app) runDetached(opt *libcontainer.CreateOptions) error {
 	return a.runtime.Poststart(c, opt.Bundle.Spec)
 }
 
-// runForeground stays with the container: it passes signals and the terminal
-// on and ends with the process's exit code.
 func (a *app) runForeground(opt *libcontainer.CreateOptions, keep, subreaper bool) error {
+	return a.foreground(opt, keep, subreaper, func(opt *libcontainer.CreateOptions, signals *signals, tty *terminal) (*libcontainer.Container, error) {
+		c, err := a.runtime.Create(opt)
+		if err != nil {
+			return nil, err
+		}
+		s := opt.Bundle.Spec
+		if s.Hooks == nil || len(s.Hooks.Poststart) == 0 {
+			return c, nil
+		}
+		return c, signals.meanwhile(c.Pid, tty, func() error { return a.runtime.Poststart(c, s) })
+	})
+}
+
+// foreground stays with the container that is made: it passes signals and the
+// terminal on and ends with the process's exit code.
+func (a *app) foreground(opt *libcontainer.CreateOptions, keep, subreaper bool,
+	begin func(*libcontainer.CreateOptions, *signals, *terminal) (*libcontainer.Container, error)) error {
 	if opt.ConsoleSocket != "" {
 		return errors.New("--console-socket: only with --detach: without it berth relays the terminal itself")
 	}
@@ -66,16 +81,15 @@ func (a *app) runForeground(opt *libcontainer.CreateOptions, keep, subreaper boo
 			return fmt.Errorf("become a subreaper: %w", err)
 		}
 	}
-	signals := catchSignals()
-	c, err := a.runtime.Create(opt)
+	signals, err := catchSignals()
 	if err != nil {
 		return err
 	}
-	signals.passTo(c.Pid, tty)
-	if err := a.runtime.Poststart(c, opt.Bundle.Spec); err != nil {
+	c, err := begin(opt, signals, tty)
+	if err != nil {
 		return err
 	}
-	status, err := waitFor(c.Pid)
+	status, err := signals.attend(c.Pid, tty)
 	tty.drain()
 	if err != nil {
 		return errors.Join(err, a.runtime.Delete(c.ID, true))
@@ -86,21 +100,6 @@ func (a *app) runForeground(opt *libcontainer.CreateOptions, keep, subreaper boo
 		}
 	}
 	return exitStatus(status)
-}
-
-// waitFor reaps until pid has ended.
-func waitFor(pid int) (unix.WaitStatus, error) {
-	for {
-		var status unix.WaitStatus
-		reaped, err := unix.Wait4(-1, &status, 0, nil)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return 0, fmt.Errorf("wait for the container's process: %w", err)
-		case reaped == pid && (status.Exited() || status.Signaled()):
-			return status, nil
-		}
-	}
 }
 
 // exitStatus turns how a process ended into berth's own exit code.

@@ -12,6 +12,7 @@ func edges() map[string]string {
 		"cli -> libcontainer/plan":    "the command plan prints operations",
 		"cli -> cgroups/devices":      "the command plan prints the device filter",
 		"cli -> seccomp":              "--version names libseccomp's version",
+		"cli -> cli/selfpipe":         "foreground run and exec pass signals on",
 
 		"libcontainer -> spec":                     "create reads the bundle's config",
 		"libcontainer -> libcontainer/compile":     "create compiles it",
@@ -74,7 +75,7 @@ func libraries() map[string]use {
 			"cli", "spec", "libcontainer", "libcontainer/compile", "cgroups", "cgroups/devices", "cgroups/systemd", "seccomp",
 		}},
 		"golang.org/x/sys": {"system calls, for who reaches the host", []string{
-			"cli", "libcontainer", "libcontainer/facts/probe", "nsenter", "cgroups/fs", "cgroups/systemd", "cgroups/devices/bpf", "seccomp",
+			"cli", "cli/selfpipe", "libcontainer", "libcontainer/facts/probe", "nsenter", "cgroups/fs", "cgroups/systemd", "cgroups/devices/bpf", "seccomp",
 		}},
 		"github.com/urfave/cli/v3":                 {"flags are the command line's business", []string{"cli"}},
 		"github.com/containerd/console":            {"the user's terminal is the command line's business", []string{"cli"}},

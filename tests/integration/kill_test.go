@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,6 +27,26 @@ func TestKillBySignalName(t *testing.T) {
 			c.oci(args...).ok(t)
 			want(t, "exit code, which is the signal's number", orphanExit(t, s.Pid), number)
 		})
+	}
+}
+
+// Real-time signals have numbers and names too, and a container without a pid namespace of its own gets its signals all
+// the same.
+func TestKillWithRealTimeSignal(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string][]option{"pid namespace": nil, "none": {withoutNamespace(specs.PIDNamespace)}} {
+		for signal, number := range map[string]int{"37": 37, "RTMIN+3": 37, "SIGRTMIN": 34, "sigrtmax-4": 60, "TERM": 15} {
+			if host.name == "runc" && signal != "37" && signal != "TERM" {
+				continue // 1.1.5 has no names for them
+			}
+			t.Run(name+"/"+signal, func(t *testing.T) {
+				t.Parallel()
+				c := newContainer(t, append(options, withScript(fmt.Sprintf("trap 'exit %d' %d; echo ready; while :; do sleep 0.02; done", number, number)))...)
+				s := c.startSleeping()
+				c.oci("kill", c.id, signal).ok(t)
+				want(t, "exit code, which is the signal's number", orphanExit(t, s.Pid), number)
+			})
+		}
 	}
 }
 
