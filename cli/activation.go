@@ -24,6 +24,12 @@ func activation(opt *libcontainer.CreateOptions) error {
 		return fmt.Errorf("LISTEN_FDS=%s: is no number of descriptors: unset LISTEN_PID", os.Getenv("LISTEN_FDS"))
 	}
 	opt.ListenFDs, opt.ListenNames = n, os.Getenv("LISTEN_FDNAMES")
+	if n > maxPreserved-opt.PreserveFDs {
+		return fmt.Errorf("LISTEN_FDS=%d: at most %d descriptors are handed on, --preserve-fds among them", n, maxPreserved)
+	}
 	opt.PreserveFDs += n
+	if fd := firstClosed(opt.PreserveFDs); fd >= 0 {
+		return fmt.Errorf("LISTEN_FDS=%d: descriptor %d is not open (those of --preserve-fds come after them): open it, or unset LISTEN_PID", n, fd)
+	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -75,7 +76,7 @@ type app struct {
 func (a *app) command(args []string) *cli.Command {
 	quiet := func(context.Context, *cli.Command, error) {}
 	usage := func(_ context.Context, c *cli.Command, err error, _ bool) error {
-		err = fmt.Errorf("%w: see `%s --help`", err, c.FullName())
+		err = fmt.Errorf("%w: see `%s --help`", wanted(err), c.FullName())
 		if c.Name == "exec" {
 			err = &failedWith{err, execFailure}
 		}
@@ -110,6 +111,37 @@ func (a *app) command(args []string) *cli.Command {
 		c.HideHelpCommand = true
 	}
 	return root
+}
+
+// wanted says what is wanted where a flag's value cannot be read; the flags'
+// package says how it failed to.
+func wanted(err error) error {
+	if flag, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		return fmt.Errorf("there is no flag --%s", flag)
+	}
+	text, ok := strings.CutPrefix(err.Error(), "invalid value ")
+	if !ok {
+		return err
+	}
+	value, prefixErr := strconv.QuotedPrefix(text)
+	flag, why, ok := strings.Cut(strings.TrimPrefix(text[len(value):], " for flag -"), ": ")
+	if prefixErr != nil || !ok {
+		return err
+	}
+	want := ""
+	switch {
+	case strings.HasSuffix(why, strconv.ErrRange.Error()):
+		want = "a number that is nearer to 0"
+	case strings.HasPrefix(why, "strconv.ParseInt:"):
+		want = "a whole number"
+	case why == "parse error": // a flag without a value otherwise
+		want = "true or false"
+	case strings.HasPrefix(why, "time: "):
+		want = "a time with its unit, such as 500ms or 1m"
+	default:
+		return err
+	}
+	return fmt.Errorf("--%s %s: want %s", flag, value, want)
 }
 
 // commands returns the command of that name alone, since making and setting up
@@ -252,7 +284,7 @@ func longFlags(root *cli.Command, args []string) []string {
 			}
 			continue
 		}
-		name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		f := findFlag(flags, name)
 		if f == nil {
 			continue
@@ -260,7 +292,6 @@ func longFlags(root *cli.Command, args []string) []string {
 		if !strings.HasPrefix(arg, "--") && len(name) > 1 {
 			out[i] = "-" + arg
 		}
-		_ = value
 		if takesValue(f) && !hasValue {
 			i++ // its value may start with a dash
 		}

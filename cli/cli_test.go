@@ -33,6 +33,27 @@ func TestCommandName(t *testing.T) {
 	}
 }
 
+// A flag that is wrong is named as it is written, with what it takes.
+func TestWrongFlags(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"create", "--preserve-fds", "x", "id"}, "--preserve-fds \"x\": want a whole number: see `berth create --help`"},
+		{[]string{"exec", "--preserve-fds", `a": b`, "id"}, "--preserve-fds \"a\\\": b\": want a whole number: see `berth exec --help`"},
+		{[]string{"run", "--preserve-fds=99999999999999999999"}, "--preserve-fds \"99999999999999999999\": want a number that is nearer to 0: see `berth run --help`"},
+		{[]string{"create", "--no-pivot=maybe"}, "--no-pivot \"maybe\": want true or false: see `berth create --help`"},
+		{[]string{"events", "--interval", "1"}, "--interval \"1\": want a time with its unit, such as 500ms or 1m: see `berth events --help`"},
+		{[]string{"delete", "--nonesuch"}, "there is no flag --nonesuch: see `berth delete --help`"},
+	} {
+		args := append([]string{"berth"}, c.args...)
+		err := (&app{}).command(args).Run(context.Background(), args)
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%q: got %v, want %s", c.args, err, c.want)
+		}
+	}
+}
+
 // A name in the table is the command's own, and brings that one alone.
 func TestCommandsByName(t *testing.T) {
 	a := &app{}

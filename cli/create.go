@@ -69,28 +69,36 @@ func createOptions(c *cli.Command) (*libcontainer.CreateOptions, error) {
 	if opt.ConsoleSocket != "" && !bundle.Spec.Process.Terminal {
 		return nil, errors.New("--console-socket: process.terminal is false: set it, or leave the socket out")
 	}
-	if opt.PreserveFDs < 0 {
-		return nil, checkPreserved(opt.PreserveFDs)
-	}
-	if err := activation(opt); err != nil {
+	if err := checkPreserved(opt.PreserveFDs); err != nil {
 		return nil, err
 	}
-	return opt, checkPreserved(opt.PreserveFDs)
+	return opt, activation(opt)
 }
 
 // checkPreserved fails where a descriptor that is to be handed on is not open.
 func checkPreserved(n int) error {
-	if n < 0 || n > 1024 {
-		return fmt.Errorf("--preserve-fds %d: use 0 to 1024", n)
+	if n < 0 || n > maxPreserved {
+		return fmt.Errorf("--preserve-fds %d: use 0 to %d", n, maxPreserved)
 	}
+	if fd := firstClosed(n); fd >= 0 {
+		return fmt.Errorf("--preserve-fds %d: descriptor %d is not open: open it, or preserve fewer", n, fd)
+	}
+	return nil
+}
+
+// maxPreserved is the most descriptors that are handed on.
+const maxPreserved = 1024
+
+// firstClosed returns which of n descriptors from 3 on is not open; -1 for none.
+func firstClosed(n int) int {
 	for fd := 3; fd < 3+n; fd++ {
 		// The Go runtime's own descriptors are close-on-exec, inherited ones not.
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if err != nil || flags&unix.FD_CLOEXEC != 0 {
-			return fmt.Errorf("--preserve-fds %d: descriptor %d is not open: open it, or preserve fewer", n, fd)
+			return fd
 		}
 	}
-	return nil
+	return -1
 }
 
 func (a *app) startCommand() *cli.Command {

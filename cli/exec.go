@@ -184,7 +184,7 @@ func (a *app) execProcess(c *cli.Command, s *specs.Spec) (*specs.Process, error)
 	}
 	problems, warnings := spec.CheckProcess(p)
 	if file == "" {
-		return p, problems.Err() // create has warned of what is odd
+		return p, inFlags(problems) // create has warned of what is odd
 	}
 	if len(problems) > 0 {
 		return nil, errors.New(problems.Line(file))
@@ -193,6 +193,32 @@ func (a *app) execProcess(c *cli.Command, s *specs.Spec) (*specs.Process, error)
 		a.log.write("warning", w)
 	}
 	return p, nil
+}
+
+// inFlags names the flags in place of the fields of a process that they describe.
+func inFlags(problems spec.Problems) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	for i := range problems {
+		p := &problems[i]
+		field, _, _ := strings.Cut(p.Field, "[")
+		switch field {
+		case "cwd", "env":
+			p.Field = "--" + field
+		case "user.uid", "user.gid":
+			p.Field = "--user"
+		case "user.additionalGids":
+			p.Field = "--additional-gids"
+		case "args":
+			p.Field = "command" + strings.TrimPrefix(p.Field, field)
+		case "apparmorProfile":
+			p.Field = "--apparmor"
+		case "selinuxLabel":
+			p.Field = "--process-label"
+		}
+	}
+	return errors.New(problems.Line("exec"))
 }
 
 func readProcess(file string) (*specs.Process, error) {
@@ -234,8 +260,7 @@ func execFlags(c *cli.Command, p *specs.Process, s *specs.Spec) error {
 	if err := execUser(c, p); err != nil {
 		return err
 	}
-	addCapabilities(p, s, c.StringSlice("cap"))
-	return nil
+	return addCapabilities(p, s, c.StringSlice("cap"))
 }
 
 // setEnv returns env with an entry in place of those of the same name.
@@ -287,9 +312,15 @@ func number(flag, text, kind string) (uint32, error) {
 // addCapabilities adds to all sets that it takes for the process to have them:
 // a user other than root keeps them over execve only when they are ambient,
 // which they must be inheritable for.
-func addCapabilities(p *specs.Process, s *specs.Spec, names []string) {
+func addCapabilities(p *specs.Process, s *specs.Spec, names []string) error {
 	if len(names) == 0 {
-		return
+		return nil
+	}
+	for _, name := range names {
+		// In config.json a warning does: it may be written for another kernel.
+		if _, ok := spec.Capability(name); !ok {
+			return fmt.Errorf("--cap %q: is no capability: use a name of capabilities(7), as in CAP_NET_ADMIN", name)
+		}
 	}
 	var caps specs.LinuxCapabilities
 	switch {
@@ -304,4 +335,5 @@ func addCapabilities(p *specs.Process, s *specs.Spec, names []string) {
 		caps.Inheritable, caps.Ambient = add(caps.Inheritable), add(caps.Ambient)
 	}
 	p.Capabilities = &caps
+	return nil
 }

@@ -246,7 +246,11 @@ func TestExecFailures(t *testing.T) {
 		{[]string{"--cwd", "/nonesuch"}, []string{"true"}, "no such file or directory", "process.cwd"},
 		{[]string{"--user", "alice"}, []string{"id"}, "alice", "numbers"},
 		{[]string{"--user", "1:staff"}, []string{"id"}, "staff", "gid"},
-		{[]string{"--cwd", "tmp"}, []string{"pwd"}, "", "absolute"},
+		{[]string{"--cwd", "tmp"}, []string{"pwd"}, "", "--cwd: \"tmp\" is relative"},
+		{[]string{"--user", "0:4294967295"}, []string{"id"}, "", "--user"},
+		{[]string{"--additional-gids", "4294967295"}, []string{"id"}, "", "--additional-gids"},
+		{[]string{"--cap", "NET_ADMIN"}, []string{"id"}, "", "--cap \"NET_ADMIN\""},
+		{nil, []string{""}, "", "command[0]: is empty"},
 		{nil, nil, "", "command"},
 	} {
 		for _, detach := range []bool{false, true} {
@@ -472,11 +476,16 @@ func TestExecTerminal(t *testing.T) {
 	t.Parallel()
 	c, _ := sleeping(t)
 	term := newTerminal(t, 33, 101)
-	p := term.start(c.args(c.execArgs([]string{"--tty"}, "sh", "-c", "tty; stty size; read x; echo got $x; exit 5")...)...)
+	script := "tty; stty size; read x; echo got $x; exit 5"
+	if host.name == "runc" {
+		script = "tty; until stty size; do sleep 0.01; done; read x; echo got $x; exit 5" // it sets the size after the start
+	}
+	p := term.start(c.args(c.execArgs([]string{"--tty"}, "sh", "-c", script)...)...)
 	term.waitShown("33 101\n")
 	term.typeText("this\n")
 	p.wait(t).exits(t, 5)
-	wantContains(t, "screen", term.shown(), "/dev/pts/0\n", "got this\n")
+	term.waitShown("got this\n")
+	wantContains(t, "screen", term.shown(), "/dev/pts/0\n")
 }
 
 // Detached, the terminal's master goes over the console socket.

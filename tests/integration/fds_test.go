@@ -125,6 +125,26 @@ func TestListenFDs(t *testing.T) {
 	}
 }
 
+// What claims to be systemd's and cannot be is refused by its name, and nothing is made.
+func TestBadActivation(t *testing.T) {
+	berthOnly(t, "its words")
+	t.Parallel()
+	for _, of := range []struct{ env, says string }{
+		{"LISTEN_PID=$$ LISTEN_FDS=x", "LISTEN_FDS=x"},
+		{"LISTEN_PID=$$ LISTEN_FDS=-1", "LISTEN_FDS=-1"},
+		{"LISTEN_PID=$$ LISTEN_FDS=2", "LISTEN_FDS=2: descriptor 3 is not open"},
+		{"LISTEN_PID=$$ LISTEN_FDS=9999999", "at most 1024"},
+		{"NOTIFY_SOCKET=relative", "NOTIFY_SOCKET=relative"},
+	} {
+		c := newContainer(t)
+		args := append([]string{"-c", of.env + ` exec "$0" "$@"`, host.runtime}, c.args(c.command("run", nil)...)...)
+		r := call{program: "/bin/sh"}.run(t, args...).exits(t, 1)
+		wantContains(t, "error", r.stderr, of.says)
+		want(t, "lines", strings.Count(r.stderr, "\n"), 1)
+		c.oci("state", c.id).exits(t, 1)
+	}
+}
+
 // A pidfd of the process goes to the socket that asks for it.
 func TestPidfdSocket(t *testing.T) {
 	newerThanReference(t, "--pidfd-socket")
