@@ -1,3 +1,8 @@
+// How many processors a cgroup's quota amounts to is nothing that a command of some milliseconds has to know: Go's
+// runtime need not look again while it runs.
+//
+//go:debug updatemaxprocs=0
+
 // Command berth is a low-level OCI runtime: it turns a bundle into a running
 // container. All it does is in package cli and below.
 package main
@@ -8,4 +13,26 @@ import (
 	"berth/cli"
 )
 
-func main() { os.Exit(cli.Main(os.Args)) }
+func main() {
+	makeRoom(0)
+	os.Exit(cli.Main(os.Args))
+}
+
+// makeRoom has the stack grow at once to what most commands need. By itself it
+// would double, three times, each time from deeper below, and each time the
+// runtime would read tables of the program for every function on it: 0.1 ms and
+// 200 KB, of commands that take 1.5 ms.
+//
+//go:noinline
+func makeRoom(n int) (sum byte) {
+	if n > 0 { // never: it is the frame that counts
+		var room [48 << 10]byte
+		for i := range room {
+			room[i] = byte(i * n)
+		}
+		for i := range room {
+			sum += room[i]
+		}
+	}
+	return sum
+}

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"golang.org/x/sys/unix"
@@ -25,18 +26,19 @@ const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_
 
 // executable returns a sealed memfd with the executor in it.
 func executable() (int, error) {
-	program, err := bin.ReadFile("bin/executor")
+	program, err := bin.Open("bin/executor")
 	if errors.Is(err, fs.ErrNotExist) {
 		return -1, errors.New("this berth was built without its executor: build it with make")
 	}
 	if err != nil {
 		return -1, fmt.Errorf("read the executor: %w", err)
 	}
-	return sealed("berth-executor", program, memfdExec)
+	defer program.Close()
+	return sealed("berth-executor", memfdExec, func(fd int) error { return copyTo(fd, program) })
 }
 
-// sealed returns a memfd that holds data and can never be changed.
-func sealed(name string, data []byte, flags int) (int, error) {
+// sealed returns a memfd that holds what write writes and can never be changed.
+func sealed(name string, flags int, write func(fd int) error) (int, error) {
 	base := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, base|flags)
 	if errors.Is(err, unix.EINVAL) && flags != 0 {
@@ -45,14 +47,38 @@ func sealed(name string, data []byte, flags int) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("memfd_create %s: %w", name, err)
 	}
-	if err := fill(fd, data); err != nil {
+	if err = write(fd); err == nil {
+		if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+			err = fmt.Errorf("seal: %w", err)
+		}
+	}
+	if err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("%s: %w", name, err)
 	}
 	return fd, nil
 }
 
-func fill(fd int, data []byte) error {
+// chunkSize is how much is copied at a time: memory that is new to the process costs as much as the copying.
+const chunkSize = 8 << 10
+
+func copyTo(fd int, r io.Reader) error {
+	chunk := make([]byte, chunkSize)
+	for {
+		n, err := r.Read(chunk)
+		if writeErr := writeAll(fd, chunk[:n]); writeErr != nil {
+			return writeErr
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+	}
+}
+
+func writeAll(fd int, data []byte) error {
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)
 		if errors.Is(err, unix.EINTR) {
@@ -63,12 +89,11 @@ func fill(fd int, data []byte) error {
 		}
 		data = data[n:]
 	}
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		return fmt.Errorf("seal: %w", err)
-	}
 	return nil
 }
 
 // Sealed returns a sealed memfd with data, for what goes to the executor
 // after its plan.
-func Sealed(name string, data []byte) (int, error) { return sealed(name, data, 0) }
+func Sealed(name string, data []byte) (int, error) {
+	return sealed(name, 0, func(fd int) error { return writeAll(fd, data) })
+}

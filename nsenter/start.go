@@ -114,7 +114,7 @@ func (c *Command) start(p *Process, socket int) error {
 	if err != nil {
 		return err
 	}
-	planFD, err := sealed("berth-plan", data, 0)
+	planFD, err := Sealed("berth-plan", data)
 	if err != nil {
 		return err
 	}
