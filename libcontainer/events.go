@@ -69,8 +69,9 @@ func (r *Runtime) Events(id string, interval time.Duration, emit func(*Event) er
 	}
 	defer end.Close()
 	var oom <-chan struct{}
-	if w, err := m.OOM(); err != nil {
-		r.Log("warning", fmt.Sprintf("container %q: no oom events: %v", id, err))
+	w, oomErr := m.OOM()
+	if oomErr != nil { // the statistics go on without
+		r.Log("warning", fmt.Sprintf("container %q: no oom events: %v", id, oomErr))
 	} else {
 		defer w.Close()
 		oom = w.Events()
@@ -80,7 +81,7 @@ func (r *Runtime) Events(id string, interval time.Duration, emit func(*Event) er
 	for err == nil {
 		select {
 		case <-end.done:
-			return c.lastOOM(oom, emit)
+			return c.lastOOM(oom, w, emit)
 		case _, open := <-oom:
 			if !open {
 				oom = nil
@@ -142,7 +143,10 @@ func (c *Container) emitStats(m *fs.Manager, emit func(*Event) error) error {
 const oomGrace = 100 * time.Millisecond
 
 // lastOOM passes on what may have been the container's end.
-func (c *Container) lastOOM(oom <-chan struct{}, emit func(*Event) error) error {
+func (c *Container) lastOOM(oom <-chan struct{}, w *fs.OOMWatcher, emit func(*Event) error) error {
+	if w.Struck() {
+		return emit(&Event{Type: EventOOM, ID: c.ID})
+	}
 	select {
 	case _, open := <-oom:
 		if open {

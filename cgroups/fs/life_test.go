@@ -232,6 +232,13 @@ func TestOOMWatchOfV2(t *testing.T) {
 	if _, open := next(t, w); open {
 		t.Error("an event instead of the end")
 	}
+	if w.Struck() {
+		t.Error("a kill that was told of already")
+	}
+	set("memory.events", "low 5\noom 5\noom_kill 5\n")
+	if first, again := w.Struck(), w.Struck(); !first || again {
+		t.Errorf("a kill that came too late for a notice: %v, then %v", first, again)
+	}
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,10 +18,15 @@ import (
 // OOMWatcher tells when the kernel's OOM killer strikes in a container.
 type OOMWatcher struct {
 	file *os.File
-	// control is v1's memory.oom_control, which must stay open; else nil.
+	// control is v1's memory.oom_control, which must stay open, or v2's folder.
 	control *os.File
+	folder  int     // v2's folder again, -1 on v1
+	log     *oomLog // on v2, where there is one
 	events  chan struct{}
 	done    chan struct{}
+
+	mutex sync.Mutex
+	seen  uint64 // v2's count of memory.events, as far as it is known
 }
 
 // Events gets a value for each time the container ran out of memory; several in
@@ -27,19 +34,28 @@ type OOMWatcher struct {
 // v2 also when the last process has left it, and after Close.
 func (w *OOMWatcher) Events() <-chan struct{} { return w.events }
 
+// Struck looks whether the OOM killer struck and no value was sent for that, nor
+// will be: the kernel's notices may come later than the strike. Of v1 it knows
+// nothing but the notices, and without a watcher nothing at all.
+func (w *OOMWatcher) Struck() bool {
+	if w == nil || w.folder < 0 {
+		return false
+	}
+	struck, _ := w.look() // it fails where the cgroup is gone, which Events tells
+	return struck
+}
+
 // Close ends the watch.
 func (w *OOMWatcher) Close() error {
 	err := w.file.Close()
 	<-w.done
-	if w.control != nil {
-		err = errors.Join(err, w.control.Close())
-	}
-	return err
+	w.log.close()
+	return errors.Join(err, w.control.Close())
 }
 
 // OOM begins to watch for the container running out of memory: on v2 by the
-// kernel's notices of change to memory.events, on v1 by an eventfd that is
-// registered for memory.oom_control.
+// kernel's notices of change to memory.events, and by the kernel's log once that
+// is gone; on v1 by an eventfd that is registered for memory.oom_control.
 func (m *Manager) OOM() (*OOMWatcher, error) {
 	if f := m.legacy("memory"); f != nil {
 		return f.oomV1()
@@ -70,12 +86,17 @@ func (f *folder) oomV1() (*OOMWatcher, error) {
 		control.Close()
 		return nil, err
 	}
-	w := &OOMWatcher{file: os.NewFile(uintptr(event), "eventfd"), control: control, events: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &OOMWatcher{file: os.NewFile(uintptr(event), "eventfd"), control: control, folder: -1, events: make(chan struct{}, 1), done: make(chan struct{})}
 	go w.runV1(f.Full())
 	return w, nil
 }
 
-// runV1 reads the eventfd. The kernel also signals it when the cgroup is removed.
+// removalGrace is how long after a cgroup is gone from v1's hierarchy the kernel
+// may tell of it: it does so from a work queue.
+const removalGrace = 100 * time.Millisecond
+
+// runV1 reads the eventfd. The kernel also signals it when the cgroup is removed,
+// once: what is signalled beyond that is lack of memory.
 func (w *OOMWatcher) runV1(path string) {
 	defer close(w.done)
 	defer close(w.events)
@@ -84,12 +105,21 @@ func (w *OOMWatcher) runV1(path string) {
 		if _, err := w.file.Read(count[:]); err != nil {
 			return // closed
 		}
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			return
+		n := binary.NativeEndian.Uint64(count[:])
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			w.send()
+			continue
 		}
-		if binary.NativeEndian.Uint64(count[:]) > 0 {
+		if n == 1 && w.file.SetReadDeadline(time.Now().Add(removalGrace)) == nil {
+			// Was that of the removal, or is that still to come?
+			if _, err := w.file.Read(count[:]); err == nil {
+				n += binary.NativeEndian.Uint64(count[:])
+			}
+		}
+		if n > 1 {
 			w.send()
 		}
+		return
 	}
 }
 
@@ -129,9 +159,28 @@ func (f *folder) oomV2() (*OOMWatcher, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("duplicate the descriptor of %s: %w", f.Full(), err)
 	}
-	w := &OOMWatcher{file: os.NewFile(uintptr(fd), "inotify"), control: os.NewFile(uintptr(own), f.Full()), events: make(chan struct{}, 1), done: make(chan struct{})}
-	go w.runV2(own, kills(before))
+	w := &OOMWatcher{file: os.NewFile(uintptr(fd), "inotify"), control: os.NewFile(uintptr(own), f.Full()), folder: own, log: openOOMLog(f.Path),
+		events: make(chan struct{}, 1), done: make(chan struct{}), seen: kills(before)}
+	go w.runV2(w.seen)
 	return w, nil
+}
+
+// look reads v2's memory.events and says whether its count has risen since the
+// last look.
+func (w *OOMWatcher) look() (bool, error) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	var buf [512]byte
+	b, err := readFile(w.folder, "memory.events", buf[:])
+	if err != nil {
+		return false, err
+	}
+	n := kills(b)
+	if n <= w.seen {
+		return false, nil
+	}
+	w.seen = n
+	return true, nil
 }
 
 func kills(events []byte) uint64 {
@@ -139,7 +188,8 @@ func kills(events []byte) uint64 {
 	return n
 }
 
-func (w *OOMWatcher) runV2(dir int, seen uint64) {
+// runV2 looks at each notice; before is what was counted at first.
+func (w *OOMWatcher) runV2(before uint64) {
 	defer close(w.done)
 	defer close(w.events)
 	notices := make([]byte, 4096)
@@ -148,17 +198,29 @@ func (w *OOMWatcher) runV2(dir int, seen uint64) {
 		if _, err := w.file.Read(notices); err != nil {
 			return // closed
 		}
-		b, err := readFile(dir, "memory.events", buf[:])
-		if err != nil {
-			return // removed
-		}
-		if n := kills(b); n > seen {
-			seen = n
+		struck, err := w.look()
+		if struck {
+			w.log.catchUp(w.count() - before)
 			w.send()
 		}
-		b, err = readFile(dir, "cgroup.events", buf[:])
-		if err != nil || !cgroups.Flag(b, "populated") {
+		var b []byte
+		if err == nil {
+			b, err = readFile(w.folder, "cgroup.events", buf[:])
+		}
+		switch {
+		case err != nil: // removed: it may be that the end was not yet counted
+			if w.log.tellsMore(w.count() - before) {
+				w.send()
+			}
+			return
+		case !cgroups.Flag(b, "populated"):
 			return
 		}
 	}
+}
+
+func (w *OOMWatcher) count() uint64 {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return w.seen
 }

@@ -61,7 +61,7 @@ func parseEvents(t *testing.T, text string) []event {
 // events --stats prints the container's figures once.
 func TestEventsStats(t *testing.T) {
 	t.Parallel()
-	c := newContainer(t, withScript("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 600 & echo ready; wait"),
+	c := newContainer(t, withScript("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 600 & echo ready; wait"),
 		withLinux(func(l *specs.Linux) {
 			if hasController("pids") {
 				l.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(33))}}
@@ -80,7 +80,7 @@ func TestEventsStats(t *testing.T) {
 	d := e.Data
 	want(t, "kernel and user times are there", d.CPU.Usage.Kernel != nil && d.CPU.Usage.User != nil, true)
 	if (hasController("cpuacct") || hasController("cpu")) && d.CPU.Usage.Total < uint64(time.Millisecond) {
-		t.Errorf("100000 rounds of a shell took %d ns of CPU time", d.CPU.Usage.Total)
+		t.Errorf("20000 rounds of a shell took %d ns of CPU time", d.CPU.Usage.Total)
 	}
 	if hasController("memory") {
 		if u := d.Memory.Usage; u.Usage < 4096 || u.Usage > 100<<20 || u.Limit == 0 {
@@ -149,7 +149,8 @@ func TestEventsOOM(t *testing.T) {
 	wantContains(t, "events", r.stdout, `"limit":20971520`)
 }
 
-// That the OOM killer ended the container is told before events ends too.
+// That the OOM killer ended the container is told before events ends too, although systemd removes a scope, and what
+// the kernel counted there, with its last process.
 func TestEventsOOMOfLastProcess(t *testing.T) {
 	t.Parallel()
 	berthOnly(t, "events ends with the container's process, runc's with the cgroup")
