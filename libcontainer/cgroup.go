@@ -61,41 +61,65 @@ func cgroupsPath(s *specs.Spec) string {
 // planCgroup writes down where the cgroup will be before it is made, so that
 // delete finds what a killed create left.
 func (m *creation) planCgroup() error {
-	if m.place != nil {
+	if m.placed() {
 		planned := fs.Plan(m.place)
 		m.Cgroup, m.Unit = &planned, m.unit
 	}
 	return m.save()
 }
 
-// makeCgroup makes the container's cgroup and sets its limits. resident is a
-// process of the container's that is in it already, or 0.
-func (m *creation) makeCgroup(resident int) error {
-	if m.place == nil {
+// placed says whether the container has a cgroup of its own anywhere.
+func (m *creation) placed() bool { return m.place != nil && len(m.place.Folders) > 0 }
+
+// beginCgroup makes that part of the cgroup into which the process is cloned.
+// resident is a process of the container's that is in it already, or 0.
+func (m *creation) beginCgroup(resident int) error {
+	if !m.placed() {
 		return nil
 	}
-	defer m.runtime.Trace.Span("make cgroup")()
-	limits := &m.compile.Limits
-	cgroup, err := fs.Create(m.place, fs.CreateOptions{Controllers: cgroups.Needed(limits.Writes), Resident: resident})
+	cgroup, err := fs.Begin(m.place, m.cgroupOptions(resident))
 	if err != nil {
 		m.Cgroup = nil // it is refused or undone: not ours to remove
 		return err
 	}
 	m.cgroup = cgroup
+	if m.unified = cgroup.UnifiedFD(); m.unified < 0 {
+		return nil // nothing is made yet
+	}
 	// From here on a killed create leaves a cgroup that is the container's,
 	// perhaps with a process in it that is about to end.
-	state := cgroup.State()
+	m.Cgroup.Begun(cgroup)
+	return m.save()
+}
+
+func (m *creation) cgroupOptions(resident int) fs.CreateOptions {
+	return fs.CreateOptions{Controllers: cgroups.Needed(m.compile.Limits.Writes), Resident: resident}
+}
+
+// finishCgroup makes the rest of the cgroup and sets its limits, while the
+// process begins.
+func (m *creation) finishCgroup(resident int) error {
+	if !m.placed() {
+		return nil
+	}
+	defer m.runtime.Trace.Span("make cgroup")()
+	limits := &m.compile.Limits
+	if err := m.cgroup.Complete(m.place, m.cgroupOptions(resident)); err != nil {
+		return err
+	}
+	state := m.cgroup.State()
 	m.Cgroup = &state
 	if err := m.save(); err != nil {
 		return err
 	}
-	if err := cgroup.Apply(limits.Writes); err != nil {
+	if err := m.cgroup.Apply(limits.Writes); err != nil {
 		return err
 	}
 	if err := m.delegate(); err != nil {
 		return err
 	}
-	m.join, err = cgroup.JoinFiles()
+	var err error
+	m.join, err = m.cgroup.JoinFiles()
 	if err != nil || limits.Devices == nil {
 		return err
 	}
@@ -135,7 +159,10 @@ func (m *creation) makeScope() error {
 			return err
 		}
 	}
-	return m.makeCgroup(m.process.Pid)
+	if err := m.beginCgroup(m.process.Pid); err != nil {
+		return err
+	}
+	return m.finishCgroup(m.process.Pid)
 }
 
 func deviceRules(s *specs.Spec) []specs.LinuxDeviceCgroup {

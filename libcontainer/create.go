@@ -68,6 +68,7 @@ type creation struct {
 	scoped  bool // the scope has been started
 	planned bool // nothing but the plan is wanted, as root would get it
 	join    *fs.Join
+	unified int // the v2 folder's descriptor, cgroup's own; -1 for none
 	process *nsenter.Process
 	fds     []int // to be closed at the end
 	notify  int   // the container's own notify socket, one of fds
@@ -84,7 +85,7 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	own := *opt
 	own.Bundle = r.activated(opt)
 	opt = &own
-	m := &creation{opt: opt}
+	m := &creation{opt: opt, unified: -1}
 	defer m.close()
 	if err := r.connect(m); err != nil {
 		return nil, err
@@ -224,12 +225,9 @@ func (m *creation) make() error {
 		return err
 	}
 	if m.unit == nil {
-		if err := m.makeCgroup(0); err != nil {
+		if err := m.beginCgroup(0); err != nil {
 			return err
 		}
-	}
-	if err := os.WriteFile(filepath.Join(m.dir, configFile), m.opt.Bundle.Config, 0o600); err != nil {
-		return fmt.Errorf("keep config.json: %w", err)
 	}
 	if err := m.makeNotifySocket(); err != nil {
 		return err
@@ -238,10 +236,34 @@ func (m *creation) make() error {
 	if err != nil {
 		return err
 	}
-	if err := m.start(slots); err != nil {
+	if err := raiseLimits(m.opt.Bundle.Spec.Process.Rlimits); err != nil {
+		return err
+	}
+	// To make the namespaces takes the kernel as long as all the rest of this
+	// process's work: both are done at once.
+	started := make(chan error, 1)
+	go func() { started <- m.start(slots) }()
+	err = m.besideStart()
+	if startErr := <-started; err == nil {
+		err = startErr
+	}
+	if err != nil {
 		return err
 	}
 	return m.meet()
+}
+
+// besideStart does what the process needs only later.
+func (m *creation) besideStart() error {
+	if m.unit == nil {
+		if err := m.finishCgroup(0); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(m.dir, configFile), m.opt.Bundle.Config, 0o600); err != nil {
+		return fmt.Errorf("keep config.json: %w", err)
+	}
+	return nil
 }
 
 // slots opens what the plan finds in slots from the start.
@@ -294,10 +316,9 @@ func (m *creation) fifo(name string, flags int) (int, error) {
 	return fd, nil
 }
 
+// start starts the executor. It runs beside besideStart and touches nothing of
+// m that that does.
 func (m *creation) start(slots []nsenter.SlotFD) error {
-	if err := raiseLimits(m.opt.Bundle.Spec.Process.Rlimits); err != nil {
-		return err
-	}
 	cmd := &nsenter.Command{
 		Plan:       &m.compile.Plan,
 		Stdio:      [3]int{0, 1, 2},
@@ -308,8 +329,8 @@ func (m *creation) start(slots []nsenter.SlotFD) error {
 		CgroupFD:   -1,
 	}
 	mapIDs(cmd, m.compile, m.host)
-	if m.compile.IntoCgroup && m.join != nil {
-		cmd.CgroupFD = m.join.Unified
+	if m.compile.IntoCgroup {
+		cmd.CgroupFD = m.unified
 	}
 	defer m.runtime.Trace.Span("clone")()
 	p, err := cmd.Start()

@@ -19,8 +19,10 @@ import (
 // is a process, time goes down; not every container has all points.
 //
 //	parent                                executor
-//	  clone ------------------------------> checks the plan, begins
-//	  makes the seccomp program             rootfs, first mounts
+//	  v2 cgroup
+//	  clone, and beside it: --------------> checks the plan, begins
+//	  v1 cgroups, limits                    rootfs, first mounts
+//	  makes the seccomp program
 //	  limits, OOM score - PointUserns ----> (with a user namespace only)
 //	  tasks files ------- PointCgroup ----> enters its v1 cgroups
 //	                                        cgroup mounts, devices

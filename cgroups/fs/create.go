@@ -36,8 +36,38 @@ type CreateOptions struct {
 // When it fails, everything it made is removed again. Errors begin with the
 // placement's origin (linux.cgroupsPath).
 func Create(p *cgroups.Placement, opt CreateOptions) (*Manager, error) {
+	m, err := Begin(p, opt)
+	if err == nil {
+		err = m.Complete(p, opt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Begin is the first half of Create: the v2 folder alone, into which a process
+// can be cloned. Complete has to follow, and may run while the process begins.
+func Begin(p *cgroups.Placement, opt CreateOptions) (*Manager, error) {
 	m := &Manager{folders: make([]folder, 0, len(p.Folders))}
+	if err := m.create(p, opt, true); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Complete is the second half of Create: the folders of the v1 hierarchies.
+// When it fails, what Begin made is removed too, unless a process is in it
+// already: then Remove does that once the process is gone.
+func (m *Manager) Complete(p *cgroups.Placement, opt CreateOptions) error {
+	return m.create(p, opt, false)
+}
+
+func (m *Manager) create(p *cgroups.Placement, opt CreateOptions, unified bool) error {
 	for i := range p.Folders {
+		if p.Folders[i].Unified != unified {
+			continue
+		}
 		f := folder{Folder: p.Folders[i], fd: -1}
 		err := f.create(p.Available, opt.Controllers, opt.Resident)
 		if err != nil {
@@ -45,24 +75,34 @@ func Create(p *cgroups.Placement, opt CreateOptions) (*Manager, error) {
 			if opt.SkipDenied && denied(err) {
 				continue
 			}
-			for j := len(m.folders) - 1; j >= 0; j-- {
-				m.folders[j].undo()
-			}
-			return nil, fmt.Errorf("%s: %w", p.Origin, err)
+			m.undo()
+			return fmt.Errorf("%s: %w", p.Origin, err)
 		}
 		m.folders = append(m.folders, f)
 	}
-	return m, nil
+	return nil
 }
 
-// undo removes what create made, and only that.
-func (f *folder) undo() {
-	f.close()
-	if f.leaf {
-		unix.Rmdir(f.Full())
-		f.leaf = false
+// undo removes what create made, and only that. What a process is in already is
+// left to Remove.
+func (m *Manager) undo() {
+	left := m.folders[:0]
+	for i := range m.folders {
+		if f := &m.folders[i]; !f.undo() {
+			left = append(left, *f)
+		}
 	}
+	m.folders = left
+}
+
+func (f *folder) undo() (done bool) {
+	f.close()
+	if f.leaf && busy(unix.Rmdir(f.Full())) {
+		return false
+	}
+	f.leaf = false
 	f.removeParents()
+	return true
 }
 
 // removeParents removes the folders above that were made for this container.

@@ -24,7 +24,7 @@ var ErrNoFreezer = errors.New("this host has no cgroup freezer: it needs cgroup 
 // v2's freezer is used wherever there is a v2 folder, on hybrid hosts too: the
 // processes in it can still be killed, unlike with v1's.
 func (m *Manager) Freeze() error {
-	if m.planned {
+	if !m.finished() {
 		return errors.New("the container's cgroup was never finished: delete the container")
 	}
 	if f := m.unified(); f != nil {

@@ -22,7 +22,7 @@ const killTime = 5 * time.Second
 // thawed; where freezing fails, killing is repeated until no process is left, for
 // up to five seconds.
 func (m *Manager) Kill() error {
-	if m.planned {
+	if m.census() == nil {
 		return nil
 	}
 	if f := m.unified(); f != nil {

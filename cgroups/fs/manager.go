@@ -15,8 +15,6 @@ import (
 // goroutines at once. Close gives the descriptors back.
 type Manager struct {
 	folders []folder
-	// planned says that Create had not succeeded when the state was saved.
-	planned bool
 }
 
 type folder struct {
@@ -28,17 +26,14 @@ type folder struct {
 	top string
 	// leaf is set when Create made the folder itself.
 	leaf bool
+	// planned says that Create had not come to it when the state was saved.
+	planned bool
 }
 
 // State is what a later command needs to find a container's cgroup again.
 // It is small and goes into the container's saved state as JSON.
 type State struct {
 	Folders []FolderState `json:"folders"`
-	// Planned is set in a state from Plan. No process of the container can be
-	// in such a cgroup: what runs in it is someone else's, so that a Manager
-	// loaded from it lists, stops and kills none, and Remove leaves alone what is
-	// in use.
-	Planned bool `json:"planned,omitempty"`
 }
 
 // FolderState is a folder of a saved State.
@@ -48,24 +43,42 @@ type FolderState struct {
 	// below the mount point; Remove takes away the parents from there down that
 	// nothing else uses by then.
 	Made string `json:"made,omitempty"`
+	// Planned is set in a state from Plan. No process of the container can be
+	// in such a folder: what runs in it is someone else's, so that a Manager
+	// loaded from it lists, stops and kills none, and Remove leaves alone what is
+	// in use.
+	Planned bool `json:"planned,omitempty"`
 }
 
 // State returns what Load needs.
 func (m *Manager) State() State {
-	s := State{Folders: make([]FolderState, len(m.folders)), Planned: m.planned}
+	s := State{Folders: make([]FolderState, len(m.folders))}
 	for i := range m.folders {
-		s.Folders[i] = FolderState{Folder: m.folders[i].Folder, Made: m.folders[i].top}
+		s.Folders[i] = m.folders[i].state()
 	}
 	return s
+}
+
+func (f *folder) state() FolderState {
+	return FolderState{Folder: f.Folder, Made: f.top, Planned: f.planned}
+}
+
+// Begun takes what Begin has made into a state from Plan.
+func (s *State) Begun(m *Manager) {
+	for i := range s.Folders {
+		if f := m.unified(); f != nil && s.Folders[i].Unified {
+			s.Folders[i] = f.state()
+		}
+	}
 }
 
 // Plan is the state to save before Create: with it a later command can clean up
 // also when this one is killed in between.
 func Plan(p *cgroups.Placement) State {
-	s := State{Folders: make([]FolderState, len(p.Folders)), Planned: true}
+	s := State{Folders: make([]FolderState, len(p.Folders))}
 	for i := range p.Folders {
 		f := &p.Folders[i]
-		s.Folders[i].Folder = *f
+		s.Folders[i].Folder, s.Folders[i].Planned = *f, true
 		for path := above(f.Path); path != ""; path = above(path) {
 			var st unix.Stat_t
 			if err := interrupted(func() error { return unix.Stat(f.Mountpoint+path, &st) }); !absent(err) {
@@ -80,9 +93,10 @@ func Plan(p *cgroups.Placement) State {
 // Load rebuilds a Manager from a saved state. It touches nothing: the folders
 // are opened when first needed.
 func Load(s State) *Manager {
-	m := &Manager{folders: make([]folder, len(s.Folders)), planned: s.Planned}
+	m := &Manager{folders: make([]folder, len(s.Folders))}
 	for i := range s.Folders {
-		m.folders[i] = folder{Folder: s.Folders[i].Folder, top: s.Folders[i].Made, fd: -1}
+		f := &s.Folders[i]
+		m.folders[i] = folder{Folder: f.Folder, top: f.Made, planned: f.Planned, fd: -1}
 	}
 	return m
 }
@@ -120,22 +134,43 @@ func (f *folder) dir() (int, error) {
 	return fd, nil
 }
 
-// unified returns the v2 folder, nil on a pure v1 host.
+// finished is false where a Create had not ended when the state was saved.
+func (m *Manager) finished() bool {
+	for i := range m.folders {
+		if m.folders[i].planned {
+			return false
+		}
+	}
+	return true
+}
+
+// unified returns the v2 folder, nil on a pure v1 host, or where it is planned
+// only.
 func (m *Manager) unified() *folder {
 	for i := range m.folders {
-		if m.folders[i].Unified {
+		if m.folders[i].Unified && !m.folders[i].planned {
 			return &m.folders[i]
 		}
 	}
 	return nil
 }
 
-// legacy returns the v1 folder whose hierarchy has the controller, or nil.
+// UnifiedFD is an O_PATH descriptor of the v2 folder that Create has made, for
+// clone3(2)'s CLONE_INTO_CGROUP; -1 without one. It stays the Manager's.
+func (m *Manager) UnifiedFD() int {
+	if f := m.unified(); f != nil {
+		return f.fd
+	}
+	return -1
+}
+
+// legacy returns the v1 folder whose hierarchy has the controller, or nil; one
+// that is planned only does not count.
 func (m *Manager) legacy(controller string) *folder {
 	for i := range m.folders {
 		f := &m.folders[i]
 		for _, c := range f.Controllers {
-			if c == controller && !f.Unified {
+			if c == controller && !f.Unified && !f.planned {
 				return f
 			}
 		}

@@ -18,7 +18,7 @@ import (
 // its own. A cgroup that is gone has none.
 func (m *Manager) Pids(recursive bool) ([]int, error) {
 	f := m.census()
-	if f == nil || m.planned {
+	if f == nil {
 		return nil, nil
 	}
 	pids, err := f.pids(recursive, nil)
@@ -38,8 +38,10 @@ func (m *Manager) census() *folder {
 	if f := m.legacy("freezer"); f != nil {
 		return f
 	}
-	if len(m.folders) > 0 {
-		return &m.folders[0]
+	for i := range m.folders {
+		if !m.folders[i].planned {
+			return &m.folders[i]
+		}
 	}
 	return nil
 }

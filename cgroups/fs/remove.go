@@ -28,7 +28,7 @@ func (m *Manager) Remove() error {
 	var first error
 	for i := range m.folders {
 		f := &m.folders[i]
-		if m.planned {
+		if f.planned {
 			// In use means that it is not this container's.
 			if err := rmdir(unix.AT_FDCWD, f.Full()); err == nil {
 				f.removeParents()
