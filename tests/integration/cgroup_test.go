@@ -45,11 +45,20 @@ func hierarchies() []string {
 // starts; it is made with missing parents, and is gone when the container is deleted.
 func TestCgroupsPath(t *testing.T) {
 	t.Parallel()
-	for _, parent := range []string{"/", "/" + host.token + "-parent/nested/"} {
+	parents := []string{"/", "/" + host.token + "-parent/nested/"}
+	if host.systemd {
+		parents = []string{"/system.slice/", "/" + slice("") + "/" + slice("-nested") + "/"}
+		t.Cleanup(func() { runProgram(t, "systemctl", "stop", slice("")) }) // which stays, since systemd made it
+	}
+	for _, parent := range parents {
 		c := newContainer(t)
 		path := parent + c.id
 		spec := baseSpec(c.id)
 		spec.Linux.CgroupsPath = path
+		if host.systemd {
+			spec.Linux.CgroupsPath = filepath.Base(parent) + ":harbour:" + c.id
+			path = parent + "harbour-" + c.id + ".scope"
+		}
 		withScript("cat /proc/self/cgroup; echo ready; exec sleep 600")(spec)
 		c.writeConfig(spec)
 		s := c.startSleeping()
@@ -69,9 +78,14 @@ func TestCgroupsPath(t *testing.T) {
 				t.Errorf("%s is left", folder)
 			}
 		}
-		removeParents(parent)
+		if !host.systemd {
+			removeParents(parent)
+		}
 	}
 }
+
+// slice names a slice of this run's own.
+func slice(suffix string) string { return strings.ReplaceAll(host.token, "-", "_") + suffix + ".slice" }
 
 // removeParents takes the empty parents of a cgroupsPath away, which no runtime can know to be its own.
 func removeParents(parent string) {
@@ -85,7 +99,11 @@ func removeParents(parent string) {
 // Without a cgroupsPath the container still has a cgroup of its own, that bears its id; a relative one likewise.
 func TestCgroupsPathDefaultAndRelative(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"", "relative-"} {
+	paths, suffix := []string{"", "relative-"}, ""
+	if host.systemd {
+		paths, suffix = paths[:1], ".scope" // systemd's units have no folders
+	}
+	for _, path := range paths {
 		c := newContainer(t)
 		spec := baseSpec(c.id)
 		spec.Linux.CgroupsPath = path
@@ -96,7 +114,7 @@ func TestCgroupsPathDefaultAndRelative(t *testing.T) {
 		c.writeConfig(spec)
 		inside := membership(c.run().ok(t).stdout)
 		for _, h := range hierarchies() {
-			want(t, "hierarchy "+h+": "+inside[h]+" ends with the id", strings.HasSuffix(inside[h], c.id), true)
+			want(t, "hierarchy "+h+": "+inside[h]+" ends with the id", strings.HasSuffix(inside[h], c.id+suffix), true)
 		}
 	}
 }

@@ -96,9 +96,10 @@ func TestWrongUse(t *testing.T) {
 func TestSingleDashLongFlags(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t, withScript("echo ran"))
-	r := oci(t, "-root", c.stateRoot, "-log-format", "json", "run", "-bundle", c.bundle, "-no-subreaper", "-no-new-keyring", c.id)
+	r := oci(t, append([]string{"-root", c.stateRoot, "-log-format", "json"},
+		c.driver("run", "-bundle", c.bundle, "-no-subreaper", "-no-new-keyring", c.id)...)...)
 	want(t, "output", r.ok(t).stdout, "ran\n")
-	r = oci(t, "-root="+c.stateRoot, "run", "-bundle="+c.bundle, "-no-subreaper=true", c.id)
+	r = oci(t, append([]string{"-root=" + c.stateRoot}, c.driver("run", "-bundle="+c.bundle, "-no-subreaper=true", c.id)...)...)
 	want(t, "output with =", r.ok(t).stdout, "ran\n")
 }
 
@@ -107,7 +108,7 @@ func TestErrorInJSONLog(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t, withArgs("/no/such/program"))
 	log := filepath.Join(filepath.Dir(c.bundle), "log.json")
-	r := oci(t, "--root", c.stateRoot, "--log", log, "--log-format", "json", "create", "--bundle", c.bundle, c.id).exits(t, 1)
+	r := oci(t, c.args("--log", log, "--log-format", "json", "create", "--bundle", c.bundle, c.id)...).exits(t, 1)
 	last := lastLogError(t, log)
 	wantContains(t, "message in the log", last, "/no/such/program", "no such file or directory")
 	wantContains(t, "stderr", r.stderr, "/no/such/program", "no such file or directory")

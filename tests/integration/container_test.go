@@ -136,7 +136,15 @@ func (c *container) oci(args ...string) result {
 }
 
 func (c *container) args(args ...string) []string {
-	return append([]string{"--root", c.stateRoot}, args...)
+	return append([]string{"--root", c.stateRoot}, c.driver(args...)...)
+}
+
+// driver puts the global flag for the cgroup driver under test before args.
+func (c *container) driver(args ...string) []string {
+	if host.systemd {
+		return append([]string{"--systemd-cgroup"}, args...)
+	}
+	return args
 }
 
 // run is `run` in the foreground, of this bundle and id, flags before them.

@@ -274,6 +274,6 @@ func TestRelativeStateRoot(t *testing.T) {
 	t.Parallel()
 	c := newContainer(t, withSleep())
 	in := call{dir: filepath.Dir(c.stateRoot)}
-	in.run(t, "--root", "state", "run", "-d", "-b", c.bundle, c.id).ok(t)
+	in.run(t, append([]string{"--root", "state"}, c.driver("run", "-d", "-b", c.bundle, c.id)...)...).ok(t)
 	want(t, "status by the absolute path", c.state().Status, "running")
 }

@@ -10,6 +10,8 @@
 // cgroup hierarchy. The process is also a subreaper: any process that a runtime leaves behind ends up as its child,
 // where the leak check finds it (see leaks_test.go).
 //
+// With BERTH_TEST_CGROUP_DRIVER=systemd the runtime is asked for --systemd-cgroup, where systemd is.
+//
 // With BERTH_TEST_ALONE=1, or CI set, the tests take the machine to be theirs and compare the whole host before and
 // after; otherwise they look at what bears their name, so that other work on the machine does not disturb them.
 package integration
@@ -38,6 +40,8 @@ var host struct {
 	token   string // part of every name that the tests give, so that what is theirs can be told
 	alone   bool   // nothing else runs on this machine
 	cgroups layout
+	// systemd: containers are made with --systemd-cgroup
+	systemd bool
 }
 
 // inOwnNamespace marks the second start of the test process; its value is the folder for the run's files, whose name
@@ -122,6 +126,9 @@ func runTests(m *testing.M) (code int, err error) {
 	if host.cgroups, err = detectLayout(); err != nil {
 		return 1, err
 	}
+	if host.systemd, err = systemdAsked(); err != nil {
+		return 1, err
+	}
 	host.alone = os.Getenv("CI") != "" || os.Getenv("BERTH_TEST_ALONE") != ""
 	if err := findRuntime(); err != nil {
 		return 1, err
@@ -135,6 +142,18 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, fmt.Errorf("the whole run left on the host:\n%s", strings.Join(left, "\n"))
 	}
 	return code, nil
+}
+
+// systemdAsked reads which cgroup driver the runtime is to use.
+func systemdAsked() (bool, error) {
+	switch driver := os.Getenv("BERTH_TEST_CGROUP_DRIVER"); driver {
+	case "", "cgroupfs":
+		return false, nil
+	case "systemd":
+		return true, nil
+	default:
+		return false, fmt.Errorf("BERTH_TEST_CGROUP_DRIVER=%s: want systemd, cgroupfs or nothing", driver)
+	}
 }
 
 // findRuntime sets the runtime under test, its name and version.

@@ -82,7 +82,7 @@ func TestPlanWithoutRoot(t *testing.T) {
 	}
 	before := listTree(t, filepath.Dir(c.bundle))
 	nobody := call{program: berth, dir: "/", attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}}
-	r := nobody.run(t, "plan", "--bundle", c.bundle).ok(t)
+	r := nobody.run(t, c.driver("plan", "--bundle", c.bundle)...).ok(t)
 	want(t, "stderr", r.stderr, "")
 	wantContains(t, "plan", r.stdout, "mounts[0] (/proc)")
 	for path := range listTree(t, filepath.Dir(c.bundle)) {

@@ -96,7 +96,9 @@ func TestHalfDeletedState(t *testing.T) {
 	// The longest id there is.
 	long := strings.Repeat("x", 255-len(c.id)) + c.id
 	root := filepath.Join(filepath.Dir(c.bundle), "long")
-	oci(t, "--root", root, "run", "--bundle", c.bundle, long).ok(t)
+	other := *c
+	other.stateRoot = root
+	other.oci("run", "--bundle", c.bundle, long).ok(t)
 	if entries, err := os.ReadDir(root); err != nil || len(entries) > 0 {
 		t.Errorf("left: %v %v", entries, err)
 	}

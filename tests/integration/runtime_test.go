@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,6 +41,7 @@ type call struct {
 	extraFiles []*os.File
 	attr       *syscall.SysProcAttr
 	without    int // a capability (unix.CAP_…) that the runtime is not to have; 0 for none
+	noSyscall  int // a system call (unix.SYS_…) that the kernel is too old for; 0 for none
 }
 
 // oci runs the runtime with args and collects what it prints. A runtime that hangs fails the test with a list of the
@@ -51,7 +53,12 @@ func oci(t *testing.T, args ...string) result {
 
 func (c call) run(t *testing.T, args ...string) result {
 	t.Helper()
-	return c.start(t, args...).wait(t)
+	p := c.start(t, args...)
+	r := p.wait(t)
+	// Nobody reads more of them; at the test's end it may be thousands.
+	p.stdout.Close()
+	p.stderr.Close()
+	return r
 }
 
 // running is a call of the runtime under way. Its output goes to files without a name, not to pipes: a detached
@@ -80,6 +87,9 @@ func (c call) start(t *testing.T, args ...string) *running {
 	if c.without != 0 {
 		start = func() error { return startWithout(c.without, p.cmd) }
 	}
+	if c.noSyscall != 0 {
+		start = func() error { return startOnOldKernel(c.noSyscall, p.cmd) }
+	}
 	if err := start(); err != nil {
 		t.Fatalf("%s: %v", host.runtime, err)
 	}
@@ -107,7 +117,30 @@ func startWithout(capability int, cmd *exec.Cmd) error {
 	return <-started
 }
 
-// memoryFile makes an anonymous file that goes away with the test.
+// startOnOldKernel starts cmd from a thread to which a system call is ENOSYS, as it is on a kernel that lacks it.
+func startOnOldKernel(syscall int, cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that no other goroutine meets this thread
+		filter := []unix.SockFilter{
+			{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the call's number
+			{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(syscall), Jf: 1},
+			{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)},
+			{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+		}
+		program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+		if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
+			started <- fmt.Errorf("seccomp: %w", err)
+			return
+		}
+		started <- children.start(cmd)
+	}()
+	return <-started
+}
+
+// memoryFile makes an anonymous file that goes away with the test. What is written to it goes to its end (O_APPEND):
+// the kernel locks the place of those who share an ordinary file, not that of a memfd, where two processes that write at
+// once would write over each other.
 func memoryFile(t *testing.T, name string) *os.File {
 	t.Helper()
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
@@ -115,6 +148,9 @@ func memoryFile(t *testing.T, name string) *os.File {
 		t.Fatalf("memfd_create: %v", err)
 	}
 	f := os.NewFile(uintptr(fd), name)
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFL, unix.O_APPEND); err != nil {
+		t.Fatalf("O_APPEND for a memfd: %v", err)
+	}
 	t.Cleanup(func() { f.Close() })
 	return f
 }
@@ -231,19 +267,60 @@ func runProgram(t *testing.T, name string, args ...string) string {
 func (s *childSet) reap() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	for {
+		pid := endedChild()
+		if pid == 0 {
+			return
+		}
+		if s.cmds[pid] {
+			break // an orphan may stand behind it
+		}
+		s.reapOrphan(pid)
+	}
 	for _, p := range descendants() {
-		if p.state != 'Z' || p.ppid != os.Getpid() || s.cmds[p.pid] {
-			continue
+		if p.state == 'Z' && p.ppid == os.Getpid() && !s.cmds[p.pid] {
+			s.reapOrphan(p.pid)
 		}
-		var status unix.WaitStatus
-		if pid, err := unix.Wait4(p.pid, &status, unix.WNOHANG, nil); err != nil || pid != p.pid {
-			continue
-		}
-		code := status.ExitStatus()
-		if status.Signaled() {
-			code = 128 + int(status.Signal())
-		}
-		s.exits[p.pid] = code
+	}
+}
+
+// endedChild gives a child that has ended and was not waited for, 0 for none. To ask the kernel for one is a tenth of the
+// work of looking through all of /proc, which the suite would else spend more time with than with the runtime under test.
+func endedChild() int {
+	info := siginfo{}
+	err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	if err != nil { // ECHILD
+		return 0
+	}
+	return int(info.pid)
+}
+
+// siginfo is siginfo_t as sigaction(2) has it for SIGCHLD, on 64-bit processors.
+type siginfo struct {
+	signo, errno, code, _ int32
+	pid                   int32
+	_                     [108]byte
+}
+
+func (s *childSet) reapOrphan(orphan int) {
+	var status unix.WaitStatus
+	if pid, err := unix.Wait4(orphan, &status, unix.WNOHANG, nil); err != nil || pid != orphan {
+		return
+	}
+	code := status.ExitStatus()
+	if status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	s.exits[orphan] = code
+}
+
+// forgetFormer drops the exit code of an earlier process with that pid: as long as the pid is there, a zombie too, what
+// is kept is not its own. The suite makes more processes than the kernel has pids (pid_max is 32,768 by default).
+func (s *childSet) forgetFormer(pid int) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if unix.Kill(pid, 0) == nil {
+		delete(s.exits, pid)
 	}
 }
 
@@ -272,6 +349,7 @@ func startReaper() func() {
 // exit code.
 func orphanExit(t *testing.T, pid int) int {
 	t.Helper()
+	children.forgetFormer(pid)
 	deadline := time.Now().Add(commandTimeout)
 	for time.Now().Before(deadline) {
 		children.mutex.Lock()

@@ -16,9 +16,9 @@ func TestValidateOfGoodBundle(t *testing.T) {
 	c := newContainer(t)
 	folder := filepath.Dir(c.bundle)
 	before := listTree(t, folder)
-	r := oci(t, "validate", "--bundle", c.bundle).ok(t)
+	r := oci(t, c.driver("validate", "--bundle", c.bundle)...).ok(t)
 	want(t, "output", r.stdout+r.stderr, "")
-	call{dir: c.bundle}.run(t, "validate").ok(t)
+	call{dir: c.bundle}.run(t, c.driver("validate")...).ok(t)
 	for path := range listTree(t, folder) {
 		want(t, "was there before: "+path, before[path], true)
 	}
@@ -26,9 +26,9 @@ func TestValidateOfGoodBundle(t *testing.T) {
 	if err := os.Rename(configPath(c), other); err != nil {
 		t.Fatal(err)
 	}
-	oci(t, "validate", "--bundle", c.bundle, "--config", other).ok(t)
+	oci(t, c.driver("validate", "--bundle", c.bundle, "--config", other)...).ok(t)
 	// Who may not make containers may well look at a bundle.
-	r = asNobody(t).run(t, "validate", "--bundle", c.bundle, "-f", other).ok(t)
+	r = asNobody(t).run(t, c.driver("validate", "--bundle", c.bundle, "-f", other)...).ok(t)
 	want(t, "output for another user", r.stdout+r.stderr, "")
 }
 
@@ -54,7 +54,7 @@ func TestValidateListsAllProblems(t *testing.T) {
 				return
 			}
 			s.Linux.Resources.CPU = nil
-			s.Linux.CgroupsPath = "a.slice:b:c"
+			s.Linux.CgroupsPath = "a.slice:b:c" // of the other driver's form
 		}, []string{"linux."}},
 		"of a seccomp profile": {func(s *specs.Spec) {
 			rule := specs.LinuxSyscall{Names: []string{"read"}, Action: specs.ActAllow, Args: []specs.LinuxSeccompArg{{Index: 0, Value: 1, Op: specs.OpEqualTo}}}
@@ -66,7 +66,7 @@ func TestValidateListsAllProblems(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newContainer(t, bad.change)
-			r := oci(t, "validate", "-b", c.bundle).exits(t, 1)
+			r := oci(t, c.driver("validate", "-b", c.bundle)...).exits(t, 1)
 			wantContains(t, "problems", r.stdout, bad.says...)
 			if name == "in the document" {
 				want(t, "lines", strings.Count(r.stdout, "\n"), len(bad.says))
@@ -84,7 +84,7 @@ func TestValidateListsAllProblems(t *testing.T) {
 	warned := newContainer(t, func(s *specs.Spec) {
 		s.Process.Capabilities.Bounding = append(s.Process.Capabilities.Bounding, "CAP_OF_TOMORROW")
 	})
-	r := oci(t, "validate", "-b", warned.bundle).ok(t)
+	r := oci(t, warned.driver("validate", "-b", warned.bundle)...).ok(t)
 	want(t, "stdout", r.stdout, "")
 	wantContains(t, "warnings", r.stderr, "warning", "CAP_OF_TOMORROW")
 }
