@@ -105,13 +105,23 @@ func (f *folder) undo() (done bool) {
 	return true
 }
 
-// removeParents removes the folders above that were made for this container.
-// One that others use by now refuses (EBUSY), which is as it should be.
+// madeHere is the extended attribute of a parent folder that berth made. Containers
+// that share it may come and go in any order: who leaves last takes it away, whoever
+// made it. Only root of the host may set one in trusted (xattr(7)), so that no
+// container's root can have a folder removed by it.
+const madeHere = "trusted.berth.made"
+
+// removeParents removes the folders above that were made for this container, or
+// for another of berth's. One that others use by now refuses (EBUSY), which is as
+// it should be.
 func (f *folder) removeParents() {
-	if f.top == "" {
-		return
-	}
-	for path := above(f.Path); len(path) >= len(f.top); path = above(path) {
+	for path := above(f.Path); path != ""; path = above(path) {
+		own := f.top != "" && len(path) >= len(f.top)
+		if !own {
+			if _, err := unix.Lgetxattr(f.Mountpoint+path, madeHere, nil); err != nil {
+				break // not berth's, or not there
+			}
+		}
 		err := unix.Rmdir(f.Mountpoint + path)
 		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return
@@ -203,8 +213,12 @@ func (f *folder) mkdirParents(base int, path string) (int, error) {
 		name, _, _ := strings.Cut(path[done:], "/")
 		done += len(name) + 1
 		err := unix.Mkdirat(at, name, 0o755)
-		if err == nil && (f.top == "" || done < len(f.top)) {
-			f.top = f.Path[:done]
+		if err == nil {
+			if f.top == "" || done < len(f.top) {
+				f.top = f.Path[:done]
+			}
+			// Who may not, as without root, has the saved state alone to go by.
+			_ = unix.Lsetxattr(f.Mountpoint+f.Path[:done], madeHere, nil, 0)
 		}
 		next := -1
 		if err == nil || errors.Is(err, unix.EEXIST) {

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -81,6 +82,43 @@ func TestCgroupsPath(t *testing.T) {
 		if !host.systemd {
 			removeParents(parent)
 		}
+	}
+}
+
+// A parent folder that was made for one container goes with the last that is in it.
+func TestCgroupParentGoesWithTheLast(t *testing.T) {
+	t.Parallel()
+	berthOnly(t, "that parents of a cgroupsPath go")
+	if host.systemd {
+		t.Skip("systemd makes the parents, and keeps them")
+	}
+	parent := "/" + host.token + "-shared/nested"
+	var all []*container
+	for range 3 {
+		c := newContainer(t)
+		spec := baseSpec(c.id)
+		spec.Linux.CgroupsPath = parent + "/" + c.id
+		withSleep()(spec)
+		c.writeConfig(spec)
+		c.create().ok(t)
+		all = append(all, c)
+	}
+	foreign := filepath.Join(host.cgroups.mountPoints()[0], filepath.Dir(parent), "foreign")
+	if err := os.Mkdir(foreign, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
+		c.delete("--force").ok(t)
+	}
+	var left []string
+	for _, folder := range cgroupFolders() {
+		if strings.Contains(folder, filepath.Dir(parent)) {
+			left = append(left, folder)
+		}
+	}
+	want(t, "what is left", strings.Join(left, " "), filepath.Dir(foreign)+" "+foreign)
+	if err := errors.Join(os.Remove(foreign), os.Remove(filepath.Dir(foreign))); err != nil {
+		t.Error(err)
 	}
 }
 
