@@ -80,7 +80,7 @@ func (m *creation) beginCgroup(resident int) error {
 	cgroup, err := fs.Begin(m.place, m.cgroupOptions(resident))
 	if err != nil {
 		m.Cgroup = nil // it is refused or undone: not ours to remove
-		return err
+		return m.limitAtFault(err)
 	}
 	m.cgroup = cgroup
 	if m.unified = cgroup.UnifiedFD(); m.unified < 0 {
@@ -90,6 +90,21 @@ func (m *creation) beginCgroup(resident int) error {
 	// perhaps with a process in it that is about to end.
 	m.Cgroup.Begun(cgroup)
 	return m.save()
+}
+
+// limitAtFault names the limit that needs a controller which cannot be had.
+func (m *creation) limitAtFault(err error) error {
+	var refused *fs.ControllerError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	for i := range m.compile.Limits.Writes {
+		w := &m.compile.Limits.Writes[i]
+		if w.Unified && !w.Optional && w.Controller == refused.Controller {
+			return fmt.Errorf("%s: %w", w.Origin, refused)
+		}
+	}
+	return err
 }
 
 func (m *creation) cgroupOptions(resident int) fs.CreateOptions {

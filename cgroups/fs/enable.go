@@ -22,8 +22,8 @@ var measured = [...]string{"cpu", "io", "memory", "pids"}
 // usual case costs one read, and none where v2 has no controllers to speak of.
 func (f *folder) enable(base int, available, needed []string) error {
 	if gone := without(needed, available); len(gone) > 0 {
-		return fmt.Errorf("cgroup %s: the controller %s is not available at %s (it has: %s): enable it on the host, or remove the limits that need it",
-			f.Full(), strings.Join(gone, ", "), f.Mountpoint, cmp.Or(strings.Join(available, " "), "none"))
+		return &ControllerError{gone[0], fmt.Errorf("cgroup %s: the controller %s is not available at %s (it has: %s): enable it on the host, or remove the limits that need it",
+			f.Full(), strings.Join(gone, ", "), f.Mountpoint, cmp.Or(strings.Join(available, " "), "none"))}
 	}
 	wished := without(measured[:], without(measured[:], available))
 	if len(needed) == 0 && len(wished) == 0 {
@@ -123,9 +123,21 @@ func holdsProcesses(base int, folder string) (bool, error) {
 }
 
 func (f *folder) enableError(controller, file string, err error) error {
-	return fmt.Errorf("enable the controller %s for %s: write %q to %s/%s: %w%s",
-		controller, f.Full(), "+"+controller, f.Mountpoint, file, err, enableHint(err))
+	return &ControllerError{controller, fmt.Errorf("enable the controller %s for %s: write %q to %s/%s: %w%s",
+		controller, f.Full(), "+"+controller, f.Mountpoint, file, err, enableHint(err))}
 }
+
+// ControllerError says that a controller which a limit needs cannot be enabled.
+type ControllerError struct {
+	Controller string
+	Err        error
+}
+
+// Error returns Err's text.
+func (e *ControllerError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *ControllerError) Unwrap() error { return e.Err }
 
 func enableHint(err error) string {
 	switch {
