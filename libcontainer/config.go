@@ -31,7 +31,7 @@ func LoadBundle(path, config string) (*Bundle, error) {
 	if config == "" {
 		config = filepath.Join(abs, configFile)
 	}
-	data, err := os.ReadFile(config)
+	data, err := readFile(config)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("bundle %s has no config.json: %w: make one with `berth spec`, or name the bundle with --bundle", abs, err)
 	}

@@ -198,6 +198,7 @@ func (r *Runtime) reserve(opt *CreateOptions) (*Container, error) {
 		Annotations:  opt.Bundle.Spec.Annotations,
 		Owner:        owner(),
 		NoNewKeyring: opt.NoNewKeyring,
+		Poststop:     opt.Bundle.Spec.Hooks != nil && len(opt.Bundle.Spec.Hooks.Poststop) > 0,
 		Berth:        r.Version,
 	}
 	if err := c.acquire(); err != nil {
@@ -260,7 +261,7 @@ func (m *creation) besideStart() error {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(m.dir, configFile), m.opt.Bundle.Config, 0o600); err != nil {
+	if err := writeFile(filepath.Join(m.dir, configFile), m.opt.Bundle.Config, 0o600); err != nil {
 		return fmt.Errorf("keep config.json: %w", err)
 	}
 	return nil

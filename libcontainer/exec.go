@@ -93,7 +93,7 @@ func (c *Container) dying() bool {
 	if alive, err := c.alive(); err != nil || !alive {
 		return true
 	}
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(c.Pid) + "/stat")
+	data, err := readFile("/proc/" + strconv.Itoa(c.Pid) + "/stat")
 	if err != nil {
 		return true
 	}

@@ -65,7 +65,7 @@ func (c *Container) killsWhole(status specs.ContainerState, signal int) (bool, e
 // ownsPidNamespace says whether init is process 1 of its pid namespace, so that
 // the kernel ends the whole namespace with it; pid_namespaces(7).
 func (c *Container) ownsPidNamespace() (bool, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(c.Pid) + "/status")
+	data, err := readFile("/proc/" + strconv.Itoa(c.Pid) + "/status")
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return true, nil // it has just ended: signal says so
 	}

@@ -202,7 +202,7 @@ func writePidFile(path string, pid int) error {
 // writePid writes a pid file so that a reader never sees a part of it.
 func writePid(path string, pid int) error {
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
-	if err := os.WriteFile(tmp, []byte(strconv.Itoa(pid)), 0o666); err != nil {
+	if err := writeFile(tmp, []byte(strconv.Itoa(pid)), 0o666); err != nil {
 		return err
 	}
 	return os.Rename(tmp, path)

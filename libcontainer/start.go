@@ -61,7 +61,7 @@ func (c *Container) beforeStart(s *specs.Spec) error {
 
 // Spec returns the configuration as it was at create.
 func (c *Container) Spec() (*specs.Spec, error) {
-	data, err := os.ReadFile(filepath.Join(c.dir, configFile))
+	data, err := readFile(filepath.Join(c.dir, configFile))
 	if err != nil {
 		return nil, fmt.Errorf("configuration of container %q: %w", c.ID, err)
 	}

@@ -1,7 +1,6 @@
 package libcontainer
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -56,8 +55,10 @@ type State struct {
 	Cgroup      *fs.State         `json:"cgroup,omitempty"`
 	Unit        *systemd.Unit     `json:"unit,omitempty"` // the scope, with --systemd-cgroup
 	// NoNewKeyring says that the container has the caller's session keyring.
-	NoNewKeyring bool   `json:"noNewKeyring,omitempty"`
-	Berth        string `json:"berth"` // version that wrote this
+	NoNewKeyring bool `json:"noNewKeyring,omitempty"`
+	// Poststop says that the configuration has hooks for after the deletion.
+	Poststop bool   `json:"poststop,omitempty"`
+	Berth    string `json:"berth"` // version that wrote this
 }
 
 // NotExistError says that there is no such container.
@@ -103,9 +104,10 @@ func checkID(id string) error {
 // Container is a container that is known under a state root.
 type Container struct {
 	State
-	runtime *Runtime
-	dir     string
-	lock    *os.File
+	runtime  *Runtime
+	dir      string
+	lock     int // descriptor of dir
+	isLocked bool
 }
 
 func (r *Runtime) dir(id string) string { return filepath.Join(r.Root, id) }
@@ -116,8 +118,18 @@ func (r *Runtime) Load(id string) (*Container, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
+	return r.load(unix.AT_FDCWD, r.Root, id)
+}
+
+// load reads the state of a container by its id from the folder root, which is
+// taken from the folder at.
+func (r *Runtime) load(at int, root, id string) (*Container, error) {
 	c := &Container{runtime: r, dir: r.dir(id)}
-	data, err := os.ReadFile(filepath.Join(c.dir, stateFile))
+	var buf [4096]byte
+	data, err := readShort(at, root+"/"+id+"/"+stateFile, buf[:])
+	if len(data) == len(buf) {
+		data, err = readFile(c.dir + "/" + stateFile)
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		if _, err := os.Stat(c.dir); err == nil {
 			// Its create was killed before the first state was written.
@@ -129,7 +141,7 @@ func (r *Runtime) Load(id string) (*Container, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the state of container %q: %w", id, err)
 	}
-	if err := json.Unmarshal(data, &c.State); err != nil {
+	if err := c.State.decode(data); err != nil {
 		return nil, &damagedError{id, filepath.Join(c.dir, stateFile), err}
 	}
 	return c, nil
@@ -137,21 +149,31 @@ func (r *Runtime) Load(id string) (*Container, error) {
 
 // save replaces the state file; a reader sees the old state or the new one.
 func (c *Container) save() error {
-	data, err := json.Marshal(&c.State)
-	if err != nil {
-		return fmt.Errorf("state of container %q: %w", c.ID, err)
-	}
-	return writeFileAtomic(filepath.Join(c.dir, stateFile), data)
+	return writeFileAtomic(filepath.Join(c.dir, stateFile), c.State.encode())
 }
 
 func writeFileAtomic(path string, data []byte) error {
-	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path))
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+	if err := writeAside(path, data); err != nil {
+		return err
+	}
+	return putInPlace(path)
+}
+
+// aside is the name under which a file is written before it gets its own.
+func aside(path string) string { return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)) }
+
+func writeAside(path string, data []byte) error {
+	if err := writeFile(aside(path), data, 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		os.Remove(tmp)
-		return fmt.Errorf("write %s: %w", path, err)
+	return nil
+}
+
+// putInPlace gives what writeAside has written its name.
+func putInPlace(path string) error {
+	if err := unix.Rename(aside(path), path); err != nil {
+		os.Remove(aside(path))
+		return fmt.Errorf("write %s: rename: %w", path, err)
 	}
 	return nil
 }
@@ -162,8 +184,8 @@ const lockDeadline = 10 * time.Second
 // acquire locks the container's folder. The lock goes with the process, so
 // that a killed one never leaves it behind.
 func (c *Container) acquire() error {
-	f, err := os.Open(c.dir)
-	if errors.Is(err, os.ErrNotExist) {
+	fd, err := open(c.dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return &NotExistError{c.ID}
 	}
 	if err != nil {
@@ -171,57 +193,59 @@ func (c *Container) acquire() error {
 	}
 	deadline := time.Now().Add(lockDeadline)
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			f.Close()
+			unix.Close(fd)
 			return fmt.Errorf("lock container %q: %w", c.ID, err)
 		}
 		if time.Now().After(deadline) {
-			f.Close()
+			unix.Close(fd)
 			return fmt.Errorf("container %q is being changed by another process for more than %s: try again, or see `fuser %s`", c.ID, lockDeadline, c.dir)
 		}
 		time.Sleep(wait)
 	}
 	// Whoever held the lock may have deleted the container.
-	if gone(f, c.dir) {
-		f.Close()
+	if gone(fd, c.dir) {
+		unix.Close(fd)
 		return &NotExistError{c.ID}
 	}
-	c.lock = f
+	c.lock, c.isLocked = fd, true
 	return nil
 }
 
-func gone(f *os.File, dir string) bool {
-	mine, err1 := f.Stat()
-	there, err2 := os.Stat(dir)
-	return err1 != nil || err2 != nil || !os.SameFile(mine, there)
+func gone(fd int, dir string) bool {
+	var mine, there unix.Stat_t
+	if unix.Fstat(fd, &mine) != nil || unix.Stat(dir, &there) != nil {
+		return true
+	}
+	return mine.Dev != there.Dev || mine.Ino != there.Ino
 }
 
 func (c *Container) release() {
-	if c.lock != nil {
-		c.lock.Close()
-		c.lock = nil
+	if c.isLocked {
+		unix.Close(c.lock)
+		c.isLocked = false
 	}
 }
 
 // locked runs f on the container as it is once the lock is held.
 func (r *Runtime) locked(id string, f func(*Container) error) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	lock := Container{State: State{ID: id}, dir: r.dir(id)}
+	if err := lock.acquire(); err != nil {
+		return err
+	}
+	defer lock.release()
 	c, err := r.Load(id)
 	if err != nil {
 		return err
 	}
-	if err := c.acquire(); err != nil {
-		return err
-	}
-	defer c.release()
-	fresh, err := r.Load(id)
-	if err != nil {
-		return err
-	}
-	c.State = fresh.State
+	c.lock, c.isLocked = lock.lock, true
 	return f(c)
 }
 

@@ -51,15 +51,15 @@ func (c *Container) Status() (specs.ContainerState, error) {
 
 // beingMade says whether a create is at work: it holds the lock.
 func (c *Container) beingMade() bool {
-	if c.lock != nil {
+	if c.isLocked {
 		return false
 	}
-	f, err := os.Open(c.dir)
+	fd, err := open(c.dir, unix.O_RDONLY, 0)
 	if err != nil {
 		return false
 	}
-	defer f.Close()
-	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+	defer unix.Close(fd)
+	return errors.Is(unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 // alive says whether init runs: its pid exists, has not become a zombie, and
