@@ -74,6 +74,8 @@ type creation struct {
 	notify  int   // the container's own notify socket, one of fds
 	// hooked says that hooks have run: those of poststop come after a failure.
 	hooked bool
+	// prepared is the state of the created container once it is written aside.
+	prepared *State
 }
 
 // Create makes a container from a bundle: state runtime.md calls created, or

@@ -181,7 +181,7 @@ func (e *execution) open() error {
 		return fmt.Errorf("exec in container %q: pidfd_open: %w", e.ID, err)
 	}
 	// Only now is it sure that the number is not another process's by then.
-	alive, err := e.alive()
+	stat, alive, err := e.stat()
 	if err == nil && !alive {
 		err = e.notRunning(specs.StateStopped)
 	}
@@ -193,7 +193,7 @@ func (e *execution) open() error {
 	if e.opt.IgnorePaused {
 		return nil
 	}
-	frozen, err := e.frozen()
+	frozen, err := e.frozen(stat.state)
 	if err == nil && frozen {
 		err = fmt.Errorf("cannot exec in container %q: it is paused: resume it, or use --ignore-paused to have the process wait for that", e.ID)
 	}

@@ -71,6 +71,9 @@ func (m *creation) meet() error {
 			return err
 		}
 	}
+	if err := m.prepareState(); err != nil {
+		return err
+	}
 	for {
 		waited := m.runtime.Trace.Span("wait for the executor")
 		report, err := p.Recv()
@@ -131,13 +134,7 @@ func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) 
 
 // created is the last meeting: the container is on disk before it may go on.
 func (m *creation) created(passwd, program int) error {
-	m.Pid = m.process.Pid
-	_, started, err := processStat(m.Pid)
-	if err != nil {
-		return fmt.Errorf("start time of process %d: %w", m.Pid, err)
-	}
-	m.StartTime = started
-	if err := m.save(); err != nil {
+	if err := m.saveCreated(); err != nil {
 		return err
 	}
 	if err := sendPidfd(m.opt.PidfdSocket, m.process.PidFD); err != nil {
@@ -173,6 +170,37 @@ func (m *creation) created(passwd, program int) error {
 		return err
 	}
 	return writePidFile(m.opt.PidFile, m.Pid)
+}
+
+// prepareState writes the state that the container will have once it is created,
+// while the executor is at work: all that is left for then is to rename it.
+func (m *creation) prepareState() error {
+	if m.unit != nil {
+		return nil // the scope's cgroup is to be written down before
+	}
+	stat, err := processStat(m.process.Pid)
+	if err != nil {
+		return nil // it has ended: its report says why
+	}
+	s := m.State
+	s.Pid, s.StartTime = m.process.Pid, stat.started
+	m.prepared = &s
+	return writeAside(filepath.Join(m.dir, stateFile), s.encode())
+}
+
+// saveCreated makes it known that the container is created.
+func (m *creation) saveCreated() error {
+	// A process that joins a pid namespace gets another number on the way.
+	if m.prepared != nil && m.prepared.Pid == m.process.Pid {
+		m.State = *m.prepared
+		return putInPlace(filepath.Join(m.dir, stateFile))
+	}
+	stat, err := processStat(m.process.Pid)
+	if err != nil {
+		return fmt.Errorf("start time of process %d: %w", m.process.Pid, err)
+	}
+	m.Pid, m.StartTime = m.process.Pid, stat.started
+	return m.save()
 }
 
 // executed waits until the process has been executed: its socket is closed

@@ -56,14 +56,13 @@ func (r *Runtime) Resume(id string) error {
 }
 
 // frozen says whether the container is paused. It reads one small file, or two
-// where v1's freezer is mounted beside v2: state is asked for often.
-func (c *Container) frozen() (bool, error) {
+// where v1's freezer is mounted beside v2: state is asked for often. state is
+// init's, as proc_pid_stat(5) has it.
+func (c *Container) frozen(state byte) (bool, error) {
 	if c.Cgroup == nil {
 		return false, nil
 	}
-	m := fs.Load(*c.Cgroup)
-	defer m.Close()
-	frozen, err := m.Frozen()
+	frozen, err := c.Cgroup.Frozen(state == 'S')
 	if err != nil {
 		return false, fmt.Errorf("state of container %q: %w", c.ID, err)
 	}

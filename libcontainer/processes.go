@@ -76,8 +76,8 @@ func (r *Runtime) Wait(id string) (Exit, error) {
 		return Exit{}, fmt.Errorf("wait for container %q: pidfd_open: %w", id, err)
 	}
 	defer unix.Close(fd)
-	_, started, err := processStat(c.Pid)
-	if err != nil || started != c.StartTime {
+	stat, err := processStat(c.Pid)
+	if err != nil || stat.started != c.StartTime {
 		return Exit{}, nil // gone, or the number is another process's by now
 	}
 	if err := pollIn(fd, -1); err != nil {
@@ -124,12 +124,12 @@ func zombieStatus(pid int, started uint64) (unix.WaitStatus, error) {
 // began at started and has ended.
 func parseZombie(data []byte, started uint64) (unix.WaitStatus, error) {
 	const exitCode = 52 - 3 // what follows the name begins with field 3
-	state, start, err := parseStat(data)
+	stat, err := parseStat(data)
 	if err != nil {
 		return 0, err
 	}
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if start != started || state != 'Z' || len(fields) <= exitCode {
+	if stat.started != started || stat.state != 'Z' || len(fields) <= exitCode {
 		return 0, errors.New("no such zombie")
 	}
 	n, err := strconv.ParseUint(string(fields[exitCode]), 10, 32)

@@ -10,6 +10,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"berth/libcontainer/compile"
 )
 
 // StatePaused is the status of a container whose processes are frozen. It is
@@ -24,7 +26,7 @@ func (c *Container) Status() (specs.ContainerState, error) {
 		}
 		return specs.StateStopped, nil
 	}
-	alive, err := c.alive()
+	stat, alive, err := c.stat()
 	if err != nil {
 		return "", err
 	}
@@ -32,12 +34,15 @@ func (c *Container) Status() (specs.ContainerState, error) {
 		return specs.StateStopped, nil
 	}
 	// A created container can be paused too.
-	frozen, err := c.frozen()
+	frozen, err := c.frozen(stat.state)
 	if err != nil {
 		return "", err
 	}
 	if frozen {
 		return StatePaused, nil
+	}
+	if stat.name != waitingName {
+		return specs.StateRunning, nil
 	}
 	waiting, err := c.waiting()
 	if err != nil {
@@ -65,15 +70,24 @@ func (c *Container) beingMade() bool {
 // alive says whether init runs: its pid exists, has not become a zombie, and
 // was not given to another process.
 func (c *Container) alive() (bool, error) {
-	state, started, err := processStat(c.Pid)
+	_, alive, err := c.stat()
+	return alive, err
+}
+
+func (c *Container) stat() (s procStat, alive bool, err error) {
+	s, err = processStat(c.Pid)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return false, nil
+		return s, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("state of process %d of container %q: %w", c.Pid, c.ID, err)
+		return s, false, fmt.Errorf("state of process %d of container %q: %w", c.Pid, c.ID, err)
 	}
-	return state != 'Z' && state != 'X' && started == c.StartTime, nil
+	return s, s.state != 'Z' && s.state != 'X' && s.started == c.StartTime, nil
 }
+
+// waitingName is what an executor is called that waits for start. A program of
+// the container's may call itself so too.
+const waitingName = compile.InitName
 
 // waiting says whether init still waits on the FIFO: somebody has it open for
 // reading.
@@ -89,26 +103,47 @@ func (c *Container) waiting() (bool, error) {
 	return false, fmt.Errorf("state of container %q: open %s: %w", c.ID, fifoFile, err)
 }
 
-// processStat reads a process's state letter and start time.
-func processStat(pid int) (state byte, started uint64, err error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+// procStat is what is wanted of proc_pid_stat(5).
+type procStat struct {
+	name    string // field 2, at most 15 bytes
+	state   byte   // field 3
+	started uint64 // field 22, in ticks since boot
+}
+
+func processStat(pid int) (procStat, error) {
+	// It is shorter than 400 bytes, and comes in one piece.
+	var buf [512]byte
+	data, err := readShort(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
 	if err != nil {
-		return 0, 0, err
+		return procStat{}, err
 	}
 	return parseStat(data)
 }
 
-// parseStat takes fields 3 and 22 of proc_pid_stat(5). The name in field 2 may
-// hold anything, so counting starts at its last parenthesis.
-func parseStat(data []byte) (state byte, started uint64, err error) {
+// parseStat takes a line of proc_pid_stat(5) apart. The name in it may hold
+// anything, so it ends with the last parenthesis.
+func parseStat(data []byte) (s procStat, err error) {
 	i := bytes.LastIndexByte(data, ')')
 	if i < 0 {
-		return 0, 0, errors.New("no parenthesis in /proc/PID/stat")
+		return s, errors.New("no parenthesis in /proc/PID/stat")
 	}
-	fields := bytes.Fields(data[i+1:])
-	if len(fields) < 20 || len(fields[0]) != 1 {
-		return 0, 0, errors.New("too few fields in /proc/PID/stat")
+	// What is behind it is fields 3, 4 and so on, each after one space.
+	rest := data[i+1:]
+	if len(rest) < 3 || rest[0] != ' ' || rest[2] != ' ' {
+		return s, errors.New("too few fields in /proc/PID/stat")
 	}
-	started, err = strconv.ParseUint(string(fields[19]), 10, 64)
-	return fields[0][0], started, err
+	s.name = string(data[bytes.IndexByte(data[:i], '(')+1 : i])
+	s.state = rest[1]
+	for field := 2; field < 22; field++ {
+		space := bytes.IndexByte(rest, ' ')
+		if space < 0 {
+			return s, errors.New("too few fields in /proc/PID/stat")
+		}
+		rest = rest[space+1:]
+	}
+	if end := bytes.IndexByte(rest, ' '); end >= 0 {
+		rest = rest[:end]
+	}
+	s.started, err = strconv.ParseUint(string(rest), 10, 64)
+	return s, err
 }

@@ -3,6 +3,10 @@ package fs
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -58,33 +62,98 @@ func (m *Manager) Thaw() error {
 	return nil
 }
 
+// MoveFreeze has v1's freezer hold a frozen container in place of v2's, or the
+// other way round, where the host has both. The processes do not run meanwhile.
+// CRIU has eyes for v1's on such a host.
+func (m *Manager) MoveFreeze(legacy bool) error {
+	unified, old := m.unified(), m.legacy("freezer")
+	if unified == nil || old == nil {
+		return nil
+	}
+	if legacy {
+		if err := old.freezeV1(); err != nil {
+			return err
+		}
+		return unified.put("cgroup.freeze", "0")
+	}
+	if err := unified.put("cgroup.freeze", "1"); err != nil {
+		return err
+	}
+	return old.put("freezer.state", "THAWED")
+}
+
 // Frozen tells whether the container is frozen, or was told to freeze. A cgroup
 // that is gone is not.
 func (m *Manager) Frozen() (bool, error) {
-	var buf [32]byte
-	if f := m.unified(); f != nil {
-		b, err := f.get("cgroup.freeze", buf[:])
+	s := m.State()
+	return s.Frozen(false)
+}
+
+// Frozen is Manager.Frozen for a saved state; it opens nothing but the file.
+// asleep says that one of the container's processes sleeps, as state S of
+// proc_pid_stat(5) has it, which saves reading v1's file where the kernel shows
+// a process that this freezer holds in another state.
+func (s *State) Frozen(asleep bool) (bool, error) {
+	for i := range s.Folders {
+		f := &s.Folders[i]
+		file := "cgroup.freeze"
+		switch {
+		case f.Planned:
+			continue
+		case f.Unified:
+		case slices.Contains(f.Controllers, "freezer"):
+			if asleep && frozenIsNotAsleep() {
+				continue
+			}
+			file = "freezer.state"
+		default:
+			continue
+		}
+		var buf [32]byte
+		text, err := glance(f.Full()+"/"+file, buf[:])
 		if err != nil {
 			if gone(err) {
 				return false, nil
 			}
 			return false, err
 		}
-		if trim(b) == "1" {
+		if f.Unified && text[0] == '1' || !f.Unified && text[0] != 'T' { // THAWED
 			return true, nil
 		}
 	}
-	if f := m.legacy("freezer"); f != nil {
-		b, err := f.get("freezer.state", buf[:])
-		if err != nil {
-			if gone(err) {
-				return false, nil
-			}
-			return false, err
-		}
-		return trim(b) != "THAWED", nil
-	}
 	return false, nil
+}
+
+// frozenIsNotAsleep says whether v1's freezer puts its processes into a state of
+// their own, as it does since Linux 6.1 (TASK_FROZEN, which proc_pid_stat(5)
+// shows as R or D). Before, one that slept went on to do so. v2's processes
+// sleep when they are frozen, with every kernel. A list asks for each container.
+func frozenIsNotAsleep() bool {
+	taskFrozen.once.Do(func() {
+		var name unix.Utsname
+		if err := unix.Uname(&name); err == nil { // else the file is read
+			taskFrozen.known = atLeast(unix.ByteSliceToString(name.Release[:]), 6, 1)
+		}
+	})
+	return taskFrozen.known
+}
+
+// taskFrozen is what frozenIsNotAsleep has found out.
+var taskFrozen struct {
+	once  sync.Once
+	known bool
+}
+
+// atLeast compares the first two numbers of a kernel's release.
+func atLeast(release string, major, minor int) bool {
+	first, rest, _ := strings.Cut(release, ".")
+	second := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	x, err := strconv.Atoi(first)
+	y, errMinor := strconv.Atoi(second)
+	if err != nil || errMinor != nil {
+		return false
+	}
+	return x > major || x == major && y >= minor
 }
 
 func gone(err error) bool {
@@ -114,6 +183,36 @@ func (f *folder) get(file string, buf []byte) ([]byte, error) {
 		return nil, fmt.Errorf("read %s/%s: %w", f.Full(), file, err)
 	}
 	return b, nil
+}
+
+// glance reads the start of a control file in three system calls, at least a
+// byte. In a cgroup filesystem no symbolic link can stand in the way.
+func glance(path string, buf []byte) ([]byte, error) {
+	fd, err := openFile(unix.AT_FDCWD, path, unix.O_RDONLY)
+	var n int
+	if err == nil {
+		defer unix.Close(fd)
+		err = interrupted(func() (err error) {
+			n, err = unix.Read(fd, buf)
+			return err
+		})
+	}
+	if err == nil && n == 0 {
+		err = unix.ENODEV // removed between the two
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return buf[:n], nil
+}
+
+// openControl opens a control file, by its full path where the folder is not open
+// yet (see glance).
+func (f *folder) openControl(file string, flags int) (int, error) {
+	if f.fd >= 0 {
+		return openFile(f.fd, file, flags)
+	}
+	return openFile(unix.AT_FDCWD, f.Full()+"/"+file, flags)
 }
 
 // freezeV2 waits for "frozen 1" in cgroup.events, which the kernel tells of by

@@ -49,17 +49,17 @@ func (m *Manager) JoinFiles() (*Join, error) {
 	j := &Join{Unified: -1, Tasks: make([]JoinFile, 0, len(m.folders))}
 	for i := range m.folders {
 		f := &m.folders[i]
-		dir, err := f.dir()
-		if err != nil {
-			j.Close()
-			return nil, err
-		}
 		if f.Unified {
+			dir, err := f.dir()
+			if err != nil {
+				j.Close()
+				return nil, err
+			}
 			j.Unified = dir
 			continue
 		}
 		path := f.Full() + "/tasks"
-		fd, err := openFile(dir, "tasks", unix.O_WRONLY)
+		fd, err := f.openControl("tasks", unix.O_WRONLY)
 		if err != nil {
 			j.Close()
 			return nil, fmt.Errorf("open %s for writing: %w%s", path, err, joinHint(err))

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -37,6 +38,62 @@ func TestHostFreeze(t *testing.T) {
 	}
 }
 
+// TestHostFrozenSleeper shows that a sleeping process that is frozen is never taken for one that sleeps and therefore is
+// not, by whichever freezer.
+func TestHostFrozenSleeper(t *testing.T) {
+	l := host(t)
+	m := create(t, l, ownName(t, l))
+	cmd := sleeper(t, m.Join)
+	state := func() byte {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b[strings.LastIndexByte(string(b), ')')+2]
+	}
+	for deadline := time.Now().Add(5 * time.Second); state() != 'S' && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if state() != 'S' {
+		t.Fatalf("the sleeper is in state %c", state())
+	}
+	saved := m.State()
+	expect := func(what string, want bool) {
+		t.Helper()
+		if frozen, err := saved.Frozen(state() == 'S'); err != nil || frozen != want {
+			t.Errorf("%s: Frozen of a process in state %c: %v, %v", what, state(), frozen, err)
+		}
+	}
+	expect("at first", false)
+	if err := m.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	expect("Freeze", true)
+	for _, legacy := range []bool{true, false} {
+		if err := m.MoveFreeze(legacy); err != nil {
+			t.Fatal(err)
+		}
+		expect(fmt.Sprintf("MoveFreeze(%v)", legacy), true)
+	}
+	if err := m.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	expect("Thaw", false)
+	end(cmd)
+	remove(t, m)
+}
+
+func TestAtLeast(t *testing.T) {
+	for release, want := range map[string]bool{
+		"6.1.0-32-cloud-amd64": true, "6.18.44": true, "7.0": true, "6.1": true, "6.1-rc1": true, "10.0.1": true,
+		"6.0.19": false, "5.15.0": false, "5.10": false, "6": false, "": false, "six.one": false,
+	} {
+		if got := atLeast(release, 6, 1); got != want {
+			t.Errorf("atLeast(%q, 6, 1) is %v", release, got)
+		}
+	}
+}
+
 // TestHostFreezeStops shows that what is frozen does nothing.
 func TestHostFreezeStops(t *testing.T) {
 	l := host(t)
@@ -52,9 +109,21 @@ func TestHostFreezeStops(t *testing.T) {
 			break
 		}
 	}
-	file.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	if n, err := file.Read(buf); err == nil {
-		t.Errorf("the frozen process wrote %d bytes", n)
+	still := func(how string) {
+		file.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if n, err := file.Read(buf); err == nil {
+			t.Errorf("%s: the frozen process wrote %d bytes", how, n)
+		}
+	}
+	still("Freeze")
+	for _, legacy := range []bool{true, false} {
+		if err := m.MoveFreeze(legacy); err != nil {
+			t.Fatal(err)
+		}
+		still(fmt.Sprintf("MoveFreeze(%v)", legacy))
+		if frozen, err := m.Frozen(); err != nil || !frozen {
+			t.Errorf("MoveFreeze(%v): Frozen is %v, %v", legacy, frozen, err)
+		}
 	}
 	if err := m.Thaw(); err != nil {
 		t.Fatal(err)

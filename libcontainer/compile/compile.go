@@ -40,6 +40,9 @@ type Input struct {
 	LateEnv bool
 }
 
+// InitName is what the container's process is called until it is executed.
+const InitName = "berth:init"
+
 // Output is a plan and what the parent must do for it.
 type Output struct {
 	Plan plan.Plan

@@ -50,7 +50,7 @@ func (c *compiler) isNew(t specs.LinuxNamespaceType) bool {
 // process is in when it is made.
 func (c *compiler) compileNamespaces() {
 	c.namespaces = make(map[specs.LinuxNamespaceType]*specs.LinuxNamespace, 8)
-	c.p.Add(plan.At("process"), plan.SetName{Name: "berth:init"})
+	c.p.Add(plan.At("process"), plan.SetName{Name: InitName})
 	if hasUserns(c.linux().Namespaces) {
 		c.out.AtUserns = true
 		c.p.Add(plan.At("linux.namespaces"), plan.Sync{Point: plan.PointUserns, Quiet: true})
