@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v3"
 
 	"berth/libcontainer"
@@ -28,16 +30,12 @@ type stateJSON struct {
 	Owner       string            `json:"owner"`
 }
 
-func stateOf(c *libcontainer.Container) (*stateJSON, error) {
-	status, err := c.Status()
-	if err != nil {
-		return nil, err
-	}
+func stateOf(c *libcontainer.Container, status specs.ContainerState) *stateJSON {
 	s := &stateJSON{c.OCIVersion, c.ID, c.Pid, string(status), c.Bundle, c.Rootfs, c.Created, c.Annotations, c.Owner}
 	if status == "stopped" {
 		s.Pid = 0
 	}
-	return s, nil
+	return s
 }
 
 func (a *app) stateCommand() *cli.Command {
@@ -54,11 +52,11 @@ func (a *app) stateCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			s, err := stateOf(c)
+			status, err := c.Status()
 			if err != nil {
 				return err
 			}
-			return printJSON(os.Stdout, s)
+			return printJSON(os.Stdout, stateOf(c, status))
 		},
 	}
 }
@@ -94,13 +92,13 @@ func (a *app) listCommand() *cli.Command {
 				}
 				return nil
 			}
-			states := make([]*stateJSON, 0, len(all))
-			for _, c := range all {
-				s, err := stateOf(c)
-				if err != nil {
-					return err
-				}
-				states = append(states, s)
+			statuses, err := libcontainer.Statuses(all)
+			if err != nil {
+				return err
+			}
+			states := make([]*stateJSON, len(all))
+			for i, c := range all {
+				states[i] = stateOf(c, statuses[i])
 			}
 			switch f := cmd.String("format"); f {
 			case "json":
@@ -120,10 +118,14 @@ func (a *app) listCommand() *cli.Command {
 }
 
 func printTable(out io.Writer, states []*stateJSON) error {
-	w := tabwriter.NewWriter(out, 12, 1, 3, ' ', 0)
+	buffered := bufio.NewWriter(out)
+	w := tabwriter.NewWriter(buffered, 12, 1, 3, ' ', 0)
 	fmt.Fprint(w, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER\n")
 	for _, s := range states {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", s.ID, s.Pid, s.Status, s.Bundle, s.Created.Format(time.RFC3339Nano), s.Owner)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return buffered.Flush()
 }

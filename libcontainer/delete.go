@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -122,12 +123,17 @@ func (c *Container) destroy() error {
 	if c.Cgroup != nil {
 		m := fs.Load(*c.Cgroup)
 		defer m.Close()
-		if err := c.killLeftovers(m); err != nil {
-			return err
+		if !m.RemoveEmpty() {
+			if err := c.killLeftovers(m); err != nil {
+				return err
+			}
 		}
 		if err := m.Remove(); err != nil {
 			return err
 		}
+	}
+	if !c.Poststop {
+		return c.removeState()
 	}
 	s, specErr := c.Spec()
 	if err := c.removeState(); err != nil {
@@ -156,7 +162,7 @@ func (c *Container) removeState() error {
 	}
 	switch {
 	case err == nil:
-		err = os.RemoveAll(out)
+		err = removeFolder(out)
 	case errors.Is(err, unix.ENAMETOOLONG):
 		err = os.RemoveAll(c.dir)
 	}
@@ -164,6 +170,18 @@ func (c *Container) removeState() error {
 		return fmt.Errorf("remove the state of container %q: %w", c.ID, err)
 	}
 	return nil
+}
+
+// removeFolder removes a state folder. What is usually in it is not looked for.
+func removeFolder(dir string) error {
+	for _, name := range [...]string{stateFile, configFile, fifoFile, reportFile} {
+		// What is not there is no matter, and rmdir tells of the rest.
+		_ = unix.Unlink(filepath.Join(dir, name))
+	}
+	if unix.Rmdir(dir) == nil {
+		return nil
+	}
+	return os.RemoveAll(dir)
 }
 
 // killLeftovers ends processes that outlived init, which is possible without a

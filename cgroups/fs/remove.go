@@ -44,6 +44,14 @@ func (m *Manager) Remove() error {
 	return first
 }
 
+// RemoveEmpty removes the folder whose list of processes stands for all. It is
+// false where that refuses, as it does while it has processes in it, or cgroups
+// below it; nothing is waited for. Remove does the rest.
+func (m *Manager) RemoveEmpty() bool {
+	f := m.census()
+	return f == nil || rmdir(unix.AT_FDCWD, f.Full()) == nil
+}
+
 func (f *folder) remove(deadline time.Time) error {
 	full := f.Full()
 	err := rmdir(unix.AT_FDCWD, full)
