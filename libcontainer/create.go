@@ -109,7 +109,7 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	defer c.release()
 	m.Container = c
 	err = m.make()
-	r.Trace.executor(m)
+	r.Trace.executor(m.process, m.compile.Plan.Steps)
 	if err != nil {
 		err = errors.Join(err, m.undo())
 		if m.hooked {

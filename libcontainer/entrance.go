@@ -89,14 +89,17 @@ func joinFlags(s *specs.Spec, pid int) (uint64, error) {
 // goes where the container's first process went.
 func (e *entrance) start(cmd *nsenter.Command) (*nsenter.Process, error) {
 	cmd.CgroupFD = e.join.Unified
-	cmd.Slots = make([]nsenter.SlotFD, 0, len(e.join.Tasks)+1)
+	cmd.Slots = make([]nsenter.SlotFD, 0, len(e.join.Tasks)+2)
 	cmd.Slots = append(cmd.Slots, nsenter.SlotFD{Slot: plan.SlotPidfd, FD: e.pidfd})
 	for i := range e.join.Tasks {
 		cmd.Slots = append(cmd.Slots, nsenter.SlotFD{Slot: plan.SlotCgroup + plan.Slot(i), FD: e.join.Tasks[i].FD})
 	}
 	p, err := cmd.Start()
-	if !errors.Is(err, unix.EBUSY) || e.cgroup == nil || e.named {
+	if !errors.Is(err, unix.EBUSY) || e.cgroup == nil {
 		return p, err
+	}
+	if e.named {
+		return nil, fmt.Errorf("--cgroup: %w: the cgroup passes controllers on to cgroups below it, and then holds no processes itself (cgroups(7), no internal processes): name one below it", unix.EBUSY)
 	}
 	below, err := e.cgroup.JoinFilesOf(e.pid)
 	if err != nil {

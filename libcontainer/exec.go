@@ -60,6 +60,9 @@ func (c *Container) Exec(s *specs.Spec, opt *ExecOptions) (pid int, err error) {
 	e := &execution{Container: c, spec: s, opt: opt, init: -1}
 	defer e.close()
 	err = e.run()
+	if e.compile != nil {
+		c.runtime.Trace.executor(e.process, e.compile.Plan.Steps)
+	}
 	if err == nil {
 		return e.process.Pid, nil
 	}
@@ -132,18 +135,24 @@ func (e *execution) close() {
 }
 
 func (e *execution) run() error {
+	opened := e.runtime.Trace.Span("find the container")
 	if err := e.open(); err != nil {
 		return err
 	}
+	opened()
+	entrance := e.runtime.Trace.Span("open its cgroup")
 	in, err := newEntrance(e.spec, e.Pid, e.init, e.Cgroup, e.opt.Cgroups)
 	if err != nil {
 		return err
 	}
+	entrance()
 	defer in.close()
+	compiled := e.runtime.Trace.Span("compile")
 	process := compile.ExecProcess(e.spec, e.opt.Process)
 	if err := e.plan(in, process); err != nil {
 		return err
 	}
+	compiled()
 	if err := raiseLimits(process.Rlimits); err != nil {
 		return err
 	}
@@ -151,12 +160,15 @@ func (e *execution) run() error {
 	if err != nil {
 		return err
 	}
+	cloned := e.runtime.Trace.Span("clone")
 	e.process, err = in.start(&nsenter.Command{
 		Plan:     &e.compile.Plan,
 		Stdio:    [3]int{0, 1, 2},
 		Preserve: e.opt.PreserveFDs,
 		CPUs:     cpus,
+		Trace:    e.runtime.Trace != nil,
 	})
+	cloned()
 	if err != nil {
 		return err
 	}
@@ -263,7 +275,9 @@ func (e *execution) meet() error {
 		}
 	}
 	for {
+		waited := e.runtime.Trace.Span("wait for the executor")
 		report, err := e.process.Recv()
+		waited()
 		if errors.Is(err, io.EOF) {
 			return e.vanished()
 		}

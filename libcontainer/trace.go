@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/libcontainer/plan"
 	"berth/nsenter"
 )
 
@@ -57,17 +58,17 @@ func (t *Trace) add(name string, pid int, begin, end uint64, args map[string]str
 		Dur: float64(end-begin) / 1e3, Pid: pid, Tid: pid, Args: args})
 }
 
-// executor adds the operations that an executor has carried out.
-func (t *Trace) executor(m *creation) {
-	if t == nil || m.process == nil {
+// executor adds the operations of a plan that an executor has carried out; p is
+// nil where none was started.
+func (t *Trace) executor(p *nsenter.Process, steps []plan.Step) {
+	if t == nil || p == nil {
 		return
 	}
-	steps := m.compile.Plan.Steps
-	for _, s := range m.process.Times() {
+	for _, s := range p.Times() {
 		if s.Step >= len(steps) {
 			break
 		}
-		t.operation(m.process.Pid, fmt.Sprint(steps[s.Step].Op.Code()), steps[s.Step].Origin.String(), s)
+		t.operation(p.Pid, fmt.Sprint(steps[s.Step].Op.Code()), steps[s.Step].Origin.String(), s)
 	}
 }
 
