@@ -50,15 +50,26 @@ static int open_source(int from, const char *name, int flags)
 	return sys_openat2(from, name, (uint64_t)(O_RDONLY | O_NOFOLLOW | O_CLOEXEC | flags), 0, RESOLVE_NO_XDEV);
 }
 
-static int copy_file(struct executor *x, int from, int to, const char *name)
+/*
+ * *st becomes the metadata of what was opened: who shares the folder may have
+ * put another file in the place of the one that was looked at, and content of
+ * theirs must not get that one's owner and mode.
+ */
+static int copy_file(struct executor *x, int from, int to, const char *name, struct stat *st)
 {
-	int in = open_source(from, name, O_NONBLOCK);
+	int in = open_source(from, name, O_NONBLOCK | O_NOCTTY);
 	int out, r;
 
 	if (in < 0 && errno != EXDEV)
 		return fail(x, "open %s", name);
 	out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	r = out < 0 ? fail(x, "create %s", name) : in < 0 ? 0 : copy_bytes(x, in, out, name);
+	r = out < 0 ? fail(x, "create %s", name) : 0;
+	if (r == 0 && in >= 0 && fstat(in, st) < 0)
+		r = fail(x, "stat %s", name);
+	if (r == 0 && !S_ISREG(st->st_mode))
+		r = fail_with(x, EAGAIN, "%s was exchanged while it was copied", name);
+	if (r == 0 && in >= 0)
+		r = copy_bytes(x, in, out, name);
 	if (in >= 0)
 		close(in);
 	if (out >= 0)
@@ -79,7 +90,7 @@ static int copy_link(struct executor *x, int from, int to, const char *name)
 	return 0;
 }
 
-static int copy_folder(struct executor *x, int from, int to, const char *name, int depth)
+static int copy_folder(struct executor *x, int from, int to, const char *name, int depth, struct stat *st)
 {
 	int in = open_source(from, name, O_DIRECTORY);
 	int out = -1, r = 0;
@@ -88,6 +99,8 @@ static int copy_folder(struct executor *x, int from, int to, const char *name, i
 		return fail(x, "open %s", name);
 	if (mkdirat(to, name, 0700) < 0)
 		r = fail(x, "mkdir %s", name);
+	if (r == 0 && in >= 0 && fstat(in, st) < 0)
+		r = fail(x, "stat %s", name);
 	if (r == 0 && in >= 0) {
 		out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		r = out < 0 ? fail(x, "open %s", name) : copy_tree(x, in, out, depth + 1);
@@ -108,9 +121,9 @@ static int copy_entry(struct executor *x, int from, int to, const char *name, in
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail(x, "stat %s", name);
 	if (S_ISREG(st.st_mode))
-		r = copy_file(x, from, to, name);
+		r = copy_file(x, from, to, name, &st);
 	else if (S_ISDIR(st.st_mode))
-		r = copy_folder(x, from, to, name, depth);
+		r = copy_folder(x, from, to, name, depth, &st);
 	else if (S_ISLNK(st.st_mode))
 		r = copy_link(x, from, to, name);
 	else

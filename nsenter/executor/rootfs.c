@@ -32,6 +32,29 @@ static int placeholder(const struct stat *st, const struct op_mknod *op)
 	return S_ISREG(st->st_mode) && st->st_size == 0 && !S_ISFIFO(op->mode);
 }
 
+/*
+ * Gives the new node to its owner. Who shares the folder may have put another
+ * file in its place by now, which is not given away.
+ */
+static int own_node(struct executor *x, int dir, const char *name, const struct op_mknod *op)
+{
+	const char *path = plan_str(x, op->path);
+	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int r = 0;
+
+	if (fd < 0)
+		return fail(x, "open %s", path);
+	if (fstat(fd, &st) < 0)
+		r = fail(x, "stat %s", path);
+	else if (!same_node(&st, op))
+		r = fail_with(x, EEXIST, "%s was exchanged while it was made", path);
+	else if (fchownat(fd, "", (uid_t)op->uid, (gid_t)op->gid, AT_EMPTY_PATH) < 0)
+		r = fail(x, "chown %s", path);
+	close(fd);
+	return r;
+}
+
 static int make_node(struct executor *x, int dir, const char *name, const struct op_mknod *op)
 {
 	const char *path = plan_str(x, op->path);
@@ -49,9 +72,7 @@ static int make_node(struct executor *x, int dir, const char *name, const struct
 					 major((dev_t)op->dev), minor((dev_t)op->dev));
 		return 0;
 	}
-	if ((op->uid || op->gid) && fchownat(dir, name, (uid_t)op->uid, (gid_t)op->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail(x, "chown %s", path);
-	return 0;
+	return op->uid || op->gid ? own_node(x, dir, name, op) : 0;
 }
 
 int op_mknod(struct executor *x, const struct op_mknod *op)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -199,6 +200,48 @@ static void run_magic(const struct tree *t)
 	close(proc);
 }
 
+/*
+ * What is written below /proc, a profile or a label for one, goes to this process's own file of a procfs's root, or
+ * nowhere: not to a folder that is made up like one, not through a link, not to another process.
+ */
+static void run_write_proc(struct tree *t)
+{
+	static struct executor x;
+	static const char *const elsewhere[] = {"thread-self/comm", "self/root/canary/secret",	"self/cwd/f",
+						"self/fd/1",	    "self/../../canary/secret", "/canary/secret"};
+	const struct op_write_proc op = {.proc = PLAN_SLOT_PROC, .data = {0, 5}};
+	int proc = openat(t->proc_fds, "../..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int self = openat(t->proc_fds, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char comm[16] = "", was[16];
+
+	REQUIRE(proc >= 0 && self >= 0 && prctl(PR_GET_NAME, was) == 0);
+	tree_root(t);
+	plant_all(t, "d self\nf self/comm x\nf f x");
+	memset(&x, 0, sizeof(x));
+	memset(x.slots, -1, sizeof(x.slots));
+	x.plan = (const unsigned char *)"label";
+	x.slots[PLAN_SLOT_PROC] = t->root_fd;
+	if (write_proc(&x, &op, "self/comm") == 0 || !strstr(x.detail, "should be procfs"))
+		wrong("write_proc", "a folder of the image's", 0, x.detail);
+	x.slots[PLAN_SLOT_PROC] = self;
+	if (write_proc(&x, &op, "comm") == 0 || !strstr(x.detail, "should be procfs"))
+		wrong("write_proc", "a folder of a procfs", 0, x.detail);
+	x.slots[PLAN_SLOT_PROC] = proc;
+	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(*elsewhere); i++)
+		if (write_proc(&x, &op, elsewhere[i]) == 0)
+			wrong("write_proc", elsewhere[i], 0, "written");
+	REQUIRE(prctl(PR_GET_NAME, comm) == 0);
+	if (strcmp(comm, was) != 0)
+		wrong("write_proc", "comm", 0, comm);
+	if (write_proc(&x, &op, "self/comm") != 0 || prctl(PR_GET_NAME, comm) != 0 || strcmp(comm, "label") != 0)
+		wrong("write_proc", "self/comm", 0, x.detail);
+	REQUIRE(prctl(PR_SET_NAME, was) == 0);
+	close(self);
+	close(proc);
+	tree_check(t);
+	tree_clear(t);
+}
+
 static void run_too_long(struct tree *t)
 {
 	char path[PATH_MAX + 16];
@@ -300,6 +343,7 @@ static void run_ops(struct tree *t, const struct op_case *c)
 /* Who shares the volume swaps a folder with a link out of it, at full speed. */
 struct race {
 	struct tree *tree;
+	const char *a, *b;
 	_Atomic int done;
 	unsigned long swaps;
 };
@@ -309,7 +353,7 @@ static void *swap(void *arg)
 	struct race *r = arg;
 
 	while (!r->done) {
-		int n = renameat2(r->tree->root_fd, "a", r->tree->root_fd, "b", RENAME_EXCHANGE);
+		int n = renameat2(r->tree->root_fd, r->a, r->tree->root_fd, r->b, RENAME_EXCHANGE);
 
 		REQUIRE(n == 0);
 		r->swaps++;
@@ -341,7 +385,7 @@ static unsigned long race_round(struct tree *t, int i)
 
 static void run_race(struct tree *t, int seconds)
 {
-	struct race r = {.tree = t};
+	struct race r = {.tree = t, .a = "a", .b = "b"};
 	struct timespec now, end;
 	unsigned long made = 0;
 	pthread_t other;
@@ -365,6 +409,113 @@ static void run_race(struct tree *t, int seconds)
 	printf("race: %d rounds, %lu swaps, %lu made\n", i, r.swaps, made);
 }
 
+/* What was copied as name: content that is not that of the file whose mode it has is a way to privileges. */
+static void check_copy(struct tree *t, const char *name)
+{
+	int fd = openat(t->copy_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	char byte;
+
+	if (fd < 0)
+		return;
+	REQUIRE(fstat(fd, &st) == 0);
+	if (read(fd, &byte, 1) == 1 && (byte == 's') != !!(st.st_mode & S_ISUID))
+		wrong("copy_up race", name, 0, "content of one file with the mode of another");
+	close(fd);
+	REQUIRE(unlinkat(t->copy_fd, name, 0) == 0);
+}
+
+/* tmpcopyup of a folder whose files, one of them setuid, are exchanged meanwhile. */
+static void run_copy_race(struct tree *t, int rounds)
+{
+	static struct executor x;
+	struct race r = {.tree = t, .a = "d/a", .b = "d/b"};
+	pthread_t other;
+	int n, copied = 0;
+
+	tree_root(t);
+	plant_all(t, "d d\nf d/a plain\nf d/b setuid");
+	REQUIRE(fchmodat(t->root_fd, "d/b", 04755, 0) == 0);
+	memset(&x, 0, sizeof(x));
+	memset(x.slots, -1, sizeof(x.slots));
+	x.plan = (const unsigned char *)"/d";
+	x.slots[PLAN_SLOT_ROOT] = t->root_fd;
+	x.slots[PLAN_SLOT_MOUNT] = t->copy_fd;
+	REQUIRE(pthread_create(&other, NULL, swap, &r) == 0);
+	for (int i = 0; i < rounds; i++) {
+		n = op_copy_up(&x,
+			       &(struct op_copy_up){.root = PLAN_SLOT_ROOT, .path = {0, 2}, .mount = PLAN_SLOT_MOUNT});
+		copied += n == 0;
+		REQUIRE(n == 0 || *x.detail);
+		check_copy(t, "a");
+		check_copy(t, "b");
+	}
+	r.done = 1;
+	REQUIRE(pthread_join(other, NULL) == 0);
+	tree_check(t);
+	tree_clear(t);
+	if (!r.swaps || !copied)
+		wrong("copy_up race", "", 0, "nothing happened");
+	printf("copy_up race: %d of %d copied, %lu swaps\n", copied, rounds, r.swaps);
+}
+
+static void *exchange_node(void *arg)
+{
+	struct race *r = arg;
+
+	while (!r->done)
+		if (renameat2(r->tree->root_fd, r->a, r->tree->root_fd, r->b, RENAME_EXCHANGE) == 0)
+			r->swaps++;
+	return NULL;
+}
+
+/* A node that is made is given to its owner, and not what somebody puts in its place at once. */
+static void run_node_race(struct tree *t, int rounds)
+{
+	static struct executor x;
+	struct race r = {.tree = t, .a = "node", .b = "bait"};
+	static const char *const names[] = {"node", "bait"};
+	pthread_t other;
+
+	if (geteuid() != 0)
+		return; /* nothing can be given away */
+	tree_root(t);
+	memset(&x, 0, sizeof(x));
+	memset(x.slots, -1, sizeof(x.slots));
+	x.plan = (const unsigned char *)"node";
+	x.slots[PLAN_SLOT_ROOT] = t->root_fd;
+	REQUIRE(pthread_create(&other, NULL, exchange_node, &r) == 0);
+	for (int i = 0; i < rounds; i++) {
+		struct op_mknod op = {.root = PLAN_SLOT_ROOT, .path = {0, 4}, .mode = S_IFIFO | 0600, .uid = 77};
+		int n;
+
+		plant_all(t, "f bait x");
+		n = op_mknod(&x, &op);
+		REQUIRE(n == 0 || *x.detail);
+		for (int k = 0; k < 2; k++) {
+			struct stat st;
+			int fd = openat(t->root_fd, names[k], O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+			if (fd < 0)
+				continue;
+			REQUIRE(fstat(fd, &st) == 0);
+			if (S_ISREG(st.st_mode) && st.st_uid)
+				wrong("mknod race", names[k], 0, "another file was given away");
+			close(fd);
+		}
+		(void)!unlinkat(t->root_fd, "node", 0);
+		(void)!unlinkat(t->root_fd, "bait", 0);
+		(void)!unlinkat(t->root_fd, "node", 0);
+	}
+	r.done = 1;
+	REQUIRE(pthread_join(other, NULL) == 0);
+	tree_check(t);
+	tree_clear(t);
+	if (!r.swaps)
+		wrong("mknod race", "", 0, "nothing happened");
+	printf("mknod race: %d rounds, %lu swaps\n", rounds, r.swaps);
+}
+
 /* root_test [SECONDS]: how long the race lasts. */
 int main(int argc, char **argv)
 {
@@ -381,8 +532,11 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < m; i++)
 		run_ops(&t, &op_cases[i]);
 	run_magic(&t);
+	run_write_proc(&t);
 	run_too_long(&t);
 	run_race(&t, argc > 1 ? atoi(argv[1]) : 2);
+	run_copy_race(&t, 3000);
+	run_node_race(&t, 3000);
 	if (files_open(&t) != before)
 		wrong("descriptors", "", 0, "some are left open");
 	REQUIRE(!t.chrooted || (fchdir(old) == 0 && chroot(".") == 0));
