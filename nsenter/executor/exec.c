@@ -66,6 +66,20 @@ int op_chdir(struct executor *x, const struct op_chdir *op)
 	return check_cwd(x, path);
 }
 
+/*
+ * A seccomp filter may be on already, of a profile that is older than faccessat2
+ * (Linux 5.8) or forbids such questions. The older call asks for the real user,
+ * who is the effective one here. Where it is refused too, execve is left to find out.
+ */
+static int can_access(const char *path)
+{
+	int r = sys_faccessat2(AT_FDCWD, path, X_OK, AT_EACCESS);
+
+	if (r < 0 && (errno == EPERM || errno == ENOSYS))
+		r = (int)syscall(SYS_faccessat, AT_FDCWD, path, X_OK);
+	return r < 0 && (errno == EPERM || errno == ENOSYS) ? 0 : r;
+}
+
 static int can_execute(const char *path)
 {
 	struct stat st;
@@ -76,7 +90,7 @@ static int can_execute(const char *path)
 		errno = S_ISDIR(st.st_mode) ? EISDIR : EACCES;
 		return -1;
 	}
-	return sys_faccessat2(AT_FDCWD, path, X_OK, AT_EACCESS);
+	return can_access(path);
 }
 
 /* As execvp(3): a candidate that may not be executed beats one that is missing. */

@@ -87,6 +87,25 @@ func TestSeccompDefaultAction(t *testing.T) {
 	}
 }
 
+// A profile that is older than faccessat2(2), and one that forbids to ask at all, keep no program from being found,
+// and one that may not be executed is still told apart where the profile lets.
+func TestSeccompForbidsToAskForAccess(t *testing.T) {
+	t.Parallel()
+	nnp := withProcess(func(p *specs.Process) { p.NoNewPrivileges = false })
+	profiles := [][]string{{"faccessat2"}}
+	if isBerth() { // runc 1.1 insists on an answer
+		profiles = append(profiles, []string{"faccessat2", "faccessat", "access"})
+	}
+	for _, forbidden := range profiles {
+		rule := allowBut(specs.LinuxSyscall{Names: forbidden, Action: specs.ActErrno})
+		c := newContainer(t, withArgs("echo", "found"), nnp, rule)
+		want(t, "output", c.run().ok(t).stdout, "found\n")
+		want(t, "output", newContainer(t, withArgs("/bin/echo", "found"), nnp, rule).run().ok(t).stdout, "found\n")
+	}
+	c := newContainer(t, withArgs("/etc/passwd"), nnp, allowBut(specs.LinuxSyscall{Names: []string{"faccessat2"}, Action: specs.ActErrno}))
+	wantContains(t, "error", c.run().exits(t, 1).stderr, "ermission denied")
+}
+
 // seccompOfWorkload gives the profile of one of the engines' configs.
 func seccompOfWorkload(t *testing.T, name string) *specs.LinuxSeccomp {
 	t.Helper()
