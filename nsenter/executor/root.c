@@ -97,11 +97,11 @@ static int follow(struct walk *w, int parent, const char *name)
 	return 0;
 }
 
-static int make(struct walk *w, int parent, const char *name, int last)
+static int make(int how, int parent, const char *name, int last)
 {
 	int fd;
 
-	if (!last || (w->how & ROOT_CREATE_DIR))
+	if (!last || (how & ROOT_CREATE_DIR))
 		return mkdirat(parent, name, 0755);
 	fd = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_WRONLY, 0644);
 	if (fd < 0)
@@ -121,7 +121,7 @@ static int walk_component(struct walk *w, const char *name, int last)
 		return -1;
 	r = fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW);
 	if (r < 0 && errno == ENOENT) {
-		r = make(w, parent, name, last);
+		r = make(w->how, parent, name, last);
 		if (r < 0 && errno == EEXIST)
 			r = 0; /* somebody else was faster; the last open checks it */
 	} else if (r == 0 && S_ISLNK(st.st_mode) && !(last && (w->how & ROOT_NOFOLLOW))) {
@@ -144,6 +144,32 @@ static void drop_component(char *path)
 }
 
 /*
+ * Makes and opens path where nothing but its last component is missing and no
+ * link is on the way, as with nearly every mount point. Whatever else it meets
+ * (-1) is for the walk, which begins anew.
+ */
+static int make_last(int root, const char *path, int how, uint64_t flags)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	size_t n = slash ? (size_t)(slash - path) : 0;
+	int parent, fd = -1;
+
+	if (!*name || !strcmp(name, ".") || !strcmp(name, "..") || n >= sizeof(folder))
+		return -1;
+	memcpy(folder, path, n);
+	folder[n] = 0;
+	parent = root_open(root, folder, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+	if (parent < 0)
+		return -1;
+	if (make(how, parent, name, 1) == 0)
+		fd = root_open(parent, name, flags, RESOLVE_NO_SYMLINKS);
+	close(parent);
+	return fd;
+}
+
+/*
  * Opens path inside root as O_PATH; with ROOT_CREATE_* what is missing is made
  * first, folder by folder, without ever following a link by itself.
  */
@@ -157,6 +183,9 @@ int root_target(int root, const char *path, int how)
 	int last = 0, r;
 
 	if (fd >= 0 || errno != ENOENT || !(how & (ROOT_CREATE_DIR | ROOT_CREATE_FILE)))
+		return fd;
+	fd = make_last(root, path, how, flags);
+	if (fd >= 0)
 		return fd;
 	if (strlen(path) >= sizeof(w.todo)) {
 		errno = ENAMETOOLONG;
