@@ -96,8 +96,10 @@ func (c *compiler) mknod(d *device) {
 		return
 	}
 	op.Dev = makedev(d.major, d.minor)
-	c.p.AddTolerant(d.origin, op, 2, errEPERM)
+	c.p.AddTolerant(d.origin, op, 3, errEPERM)
 	c.p.Add(d.origin, plan.OpenTree{Path: d.path, Into: plan.SlotMount})
+	// It can be written to as before; its owner and mode are the host's affair.
+	c.p.Add(d.origin, plan.MountSetattr{Mount: plan.SlotMount, Set: attrRdonly | attrNosuid | attrNoexec})
 	c.p.Add(d.origin, plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: d.path, Create: plan.KindFile, Nofollow: true})
 }
 

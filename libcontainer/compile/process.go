@@ -175,8 +175,9 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 	for _, g := range p.User.AdditionalGids {
 		gids = binary.NativeEndian.AppendUint32(gids, g)
 	}
-	// A process that is not root could not open /dev/stdout otherwise.
-	c.p.Add(plan.At("process.user"), plan.ChownStdio{UID: p.User.UID})
+	// A process that is not root could not open /dev/stdout otherwise, and one
+	// that is could give the host's /dev/null away.
+	c.p.Add(plan.At("process.user"), plan.OwnStdio{Root: plan.SlotRoot, UID: p.User.UID})
 	c.p.Add(plan.At("process.user.additionalGids"), plan.Setgroups{Gids: gids})
 	c.p.Add(plan.At("process.user"), plan.Setids{UID: p.User.UID, GID: p.User.GID})
 

@@ -267,10 +267,12 @@ type Timens struct {
 	Offsets string // lines of clock, seconds and nanoseconds
 }
 
-// ChownStdio gives standard input, output and error to the user, except
-// terminals of others' and /dev/null.
-type ChownStdio struct {
-	UID uint32
+// OwnStdio makes standard input, output and error the container's own: the
+// host's /dev/null is exchanged for that of the container, and what is no
+// device of the host's is given to the user.
+type OwnStdio struct {
+	Root Slot // the container's root folder
+	UID  uint32
 }
 
 // Sethostname sets the UTS namespace's host name; sethostname(2).

@@ -43,7 +43,7 @@ const (
 	CodeCloseSlot
 	CodeLoopback
 	CodeTimens
-	CodeChownStdio
+	CodeOwnStdio
 	CodeSethostname
 	CodeSetdomainname
 	CodeKeyring
@@ -107,7 +107,7 @@ var fieldCounts = [codeCount]uint8{
 	CodeCloseSlot:       1,
 	CodeLoopback:        0,
 	CodeTimens:          2,
-	CodeChownStdio:      1,
+	CodeOwnStdio:        2,
 	CodeSethostname:     1,
 	CodeSetdomainname:   1,
 	CodeKeyring:         1,
@@ -206,8 +206,8 @@ func (c Code) String() string {
 		return "loopback"
 	case CodeTimens:
 		return "timens"
-	case CodeChownStdio:
-		return "chown_stdio"
+	case CodeOwnStdio:
+		return "own_stdio"
 	case CodeSethostname:
 		return "sethostname"
 	case CodeSetdomainname:
@@ -868,17 +868,19 @@ func (o Timens) encode(e *encoder) {
 	e.string(o.Offsets)
 }
 
-// Code returns CodeChownStdio.
-func (o ChownStdio) Code() Code { return CodeChownStdio }
+// Code returns CodeOwnStdio.
+func (o OwnStdio) Code() Code { return CodeOwnStdio }
 
 // Args returns the arguments in order.
-func (o ChownStdio) Args() []Arg {
+func (o OwnStdio) Args() []Arg {
 	return []Arg{
+		{"root", o.Root},
 		{"uid", o.UID},
 	}
 }
 
-func (o ChownStdio) encode(e *encoder) {
+func (o OwnStdio) encode(e *encoder) {
+	e.uint(uint64(o.Root))
 	e.uint(uint64(o.UID))
 }
 

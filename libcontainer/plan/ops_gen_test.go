@@ -40,7 +40,7 @@ func every() []Op {
 		CloseSlot{},
 		Loopback{},
 		Timens{},
-		ChownStdio{},
+		OwnStdio{},
 		Sethostname{},
 		Setdomainname{},
 		Keyring{},

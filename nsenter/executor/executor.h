@@ -84,7 +84,7 @@ struct executor {
 
 	const char **pointers; /* room for argv and envp */
 	uint32_t pointers_used;
-	int mask_attached;		/* the tmpfs that masks share is mounted */
+	int mask_attached[2];		/* the mask of files, of folders is mounted */
 	int cwd_refused;		/* op_chdir put it off */
 	const char *executable;		/* what op_find_exec chose */
 	char late[PLAN_REPLY_DATA + 1]; /* entries for the environment, each with its NUL */
@@ -132,6 +132,12 @@ int in_procfs(int fd);
 
 /* Writes op->data to path below op->proc; op->path is not looked at. */
 int write_proc(struct executor *x, const struct op_write_proc *op, const char *path);
+
+/*
+ * mount.c: remounts what link leads to, and fd is of, read-only by mount(2);
+ * what it forbids already, such as devices, it goes on to forbid.
+ */
+int mount_readonly(struct executor *x, int fd, const char *link, const char *path);
 
 /* root.c: paths inside the rootfs. */
 #define ROOT_CREATE_DIR	 1

@@ -1,8 +1,10 @@
 /* Who the container's process is and what it may do. */
 #include "executor.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -55,7 +57,87 @@ int op_bounding(struct executor *x, const struct op_bounding *op)
 	return 0;
 }
 
-int op_chown_stdio(struct executor *x, const struct op_chown_stdio *op)
+static int is_null(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
+}
+
+/* The container's own /dev/null, opened as the flags say, or -1 for none. */
+static int container_null(int root, uint64_t flags)
+{
+	int fd = root_open(root, "dev/null", O_PATH, RESOLVE_NO_SYMLINKS);
+	struct stat st;
+	int null;
+
+	if (fd < 0)
+		return -1;
+	/* It is looked at before it is opened: to open some devices is to act on them. */
+	null = fstat(fd, &st) == 0 && is_null(&st);
+	close(fd);
+	if (!null)
+		return -1;
+	fd = root_open(root, "dev/null", flags, RESOLVE_NO_SYMLINKS);
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !is_null(&st))) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* One that is nobody else's, or -1 where making devices is not permitted. */
+static int private_null(uint64_t flags)
+{
+	int fs = sys_fsopen("tmpfs"), dir = -1, fd = -1;
+
+	if (fs >= 0 && sys_fsconfig(fs, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL) == 0)
+		dir = sys_fsmount(fs, 0);
+	if (dir >= 0 && mknodat(dir, "null", S_IFCHR | 0666, makedev(1, 3)) == 0)
+		fd = openat(dir, "null", (int)flags | O_CLOEXEC);
+	if (fs >= 0)
+		close(fs);
+	if (dir >= 0)
+		close(dir);
+	return fd;
+}
+
+/*
+ * Puts a /dev/null that is the container's in the place of the host's, whose
+ * owner and mode it could change: many an image begins with a chown of
+ * /dev/stdout. In a user namespace, where neither can be had, it has no power
+ * over the host's either.
+ */
+static int exchange_null(struct executor *x, int root, int fd)
+{
+	int flags = fcntl(fd, F_GETFL), own;
+
+	if (flags < 0)
+		return fail(x, "fcntl of descriptor %d", fd);
+	if (flags & O_PATH)
+		return 0;
+	flags &= O_ACCMODE | O_APPEND;
+	own = container_null(root, (uint64_t)flags | O_NONBLOCK | O_NOCTTY);
+	if (own < 0)
+		own = private_null((uint64_t)flags);
+	if (own < 0)
+		return 0;
+	if (fcntl(own, F_SETFL, flags) < 0 || dup3(own, fd, 0) < 0) {
+		int r = fail(x, "exchange descriptor %d", fd);
+		close(own);
+		return r;
+	}
+	close(own);
+	return 0;
+}
+
+/* A device of the host's is nobody's to give away; a terminal is of who works at it. */
+static int can_be_given(const struct stat *st)
+{
+	if (S_ISBLK(st->st_mode))
+		return 0;
+	return !S_ISCHR(st->st_mode) || (major(st->st_rdev) >= 136 && major(st->st_rdev) <= 143);
+}
+
+int op_own_stdio(struct executor *x, const struct op_own_stdio *op)
 {
 	struct stat st;
 
@@ -65,7 +147,14 @@ int op_chown_stdio(struct executor *x, const struct op_chown_stdio *op)
 				continue;
 			return fail(x, "stat of descriptor %d", fd);
 		}
-		if (st.st_uid == op->uid || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+		if (is_null(&st)) {
+			int r = exchange_null(x, slot_fd(x, op->root), fd);
+
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (st.st_uid == op->uid || !can_be_given(&st))
 			continue;
 		/* Not everything can be given away, and not everything needs to be. */
 		if (fchown(fd, (uid_t)op->uid, (gid_t)-1) < 0 && errno != EPERM && errno != EINVAL && errno != EROFS)

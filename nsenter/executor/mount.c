@@ -164,6 +164,18 @@ static unsigned long mount_flags(uint64_t attr)
 /* statfs reports the flags that a mount has as ST_* bits, which are MS_* bits. */
 #define STATFS_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME)
 
+int mount_readonly(struct executor *x, int fd, const char *link, const char *path)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return fail(x, "fstatfs %s", path);
+	if (mount(NULL, link, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | ((unsigned long)fs.f_flags & STATFS_FLAGS),
+		  NULL) < 0)
+		return fail(x, "mount: make %s read-only", path);
+	return 0;
+}
+
 /*
  * Kernels before 5.12 have no mount_setattr: mount(2) does what is not
  * recursive, through the host's /proc, which is still in place.

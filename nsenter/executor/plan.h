@@ -118,7 +118,7 @@ enum op_code {
 	OP_CLOSE_SLOT,
 	OP_LOOPBACK,
 	OP_TIMENS,
-	OP_CHOWN_STDIO,
+	OP_OWN_STDIO,
 	OP_SETHOSTNAME,
 	OP_SETDOMAINNAME,
 	OP_KEYRING,
@@ -411,9 +411,11 @@ struct op_timens {
 	struct ref_str offsets; /* lines of clock, seconds and nanoseconds */
 };
 
-/* ChownStdio gives standard input, output and error to the user, except
- * terminals of others' and /dev/null. */
-struct op_chown_stdio {
+/* OwnStdio makes standard input, output and error the container's own: the
+ * host's /dev/null is exchanged for that of the container, and what is no
+ * device of the host's is given to the user. */
+struct op_own_stdio {
+	uint64_t root; /* the container's root folder */
 	uint64_t uid;
 };
 
@@ -610,7 +612,7 @@ int op_undumpable(struct executor *x, const struct op_undumpable *op);
 int op_close_slot(struct executor *x, const struct op_close_slot *op);
 int op_loopback(struct executor *x, const struct op_loopback *op);
 int op_timens(struct executor *x, const struct op_timens *op);
-int op_chown_stdio(struct executor *x, const struct op_chown_stdio *op);
+int op_own_stdio(struct executor *x, const struct op_own_stdio *op);
 int op_sethostname(struct executor *x, const struct op_sethostname *op);
 int op_setdomainname(struct executor *x, const struct op_setdomainname *op);
 int op_keyring(struct executor *x, const struct op_keyring *op);

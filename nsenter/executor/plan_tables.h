@@ -38,7 +38,7 @@ const struct op_desc op_descs[OP_COUNT] = {
 	[OP_CLOSE_SLOT] = {"close_slot", 1, {FIELD_SLOT}},
 	[OP_LOOPBACK] = {"loopback", 0, {0}},
 	[OP_TIMENS] = {"timens", 2, {FIELD_SLOT, FIELD_STR}},
-	[OP_CHOWN_STDIO] = {"chown_stdio", 1, {FIELD_U32}},
+	[OP_OWN_STDIO] = {"own_stdio", 2, {FIELD_SLOT, FIELD_U32}},
 	[OP_SETHOSTNAME] = {"sethostname", 1, {FIELD_STR}},
 	[OP_SETDOMAINNAME] = {"setdomainname", 1, {FIELD_STR}},
 	[OP_KEYRING] = {"keyring", 1, {FIELD_STR}},
@@ -137,8 +137,8 @@ int op_dispatch(struct executor *x, enum op_code code, const void *fields)
 		return op_loopback(x, fields);
 	case OP_TIMENS:
 		return op_timens(x, fields);
-	case OP_CHOWN_STDIO:
-		return op_chown_stdio(x, fields);
+	case OP_OWN_STDIO:
+		return op_own_stdio(x, fields);
 	case OP_SETHOSTNAME:
 		return op_sethostname(x, fields);
 	case OP_SETDOMAINNAME:

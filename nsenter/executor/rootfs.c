@@ -164,29 +164,64 @@ static int missing(int error)
 	return error == ENOENT || error == ENOTDIR;
 }
 
+/*
+ * Attaches a mount at a path and makes it read-only. Kernels before 5.12 do so
+ * by mount(2), and to the topmost mount alone, through the host's /proc, which
+ * is still in place.
+ */
+static int attach_readonly(struct executor *x, int fd, int at, int recursive, const char *path)
+{
+	int old = sys_mount_setattr(fd, recursive, ATTR_RDONLY, 0, 0, -1) < 0;
+	char link[32];
+
+	if (old && errno != ENOSYS)
+		return fail(x, "mount_setattr %s", path);
+	if (sys_move_mount(fd, at) < 0)
+		return fail(x, "move_mount %s", path);
+	if (!old)
+		return 0;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return mount_readonly(x, fd, link, path);
+}
+
+/*
+ * Attaches a first mask, of which the others are clones. Older kernels (seen:
+ * 6.1, 6.12) clone only what is attached. A masked file is the host's own
+ * /dev/null; that the mount is read-only keeps the container from changing its
+ * owner and mode, and not from writing to it.
+ */
+static int first_mask(struct executor *x, const struct op_mask *op, int dir, int at)
+{
+	const char *path = plan_str(x, op->path);
+	int fd, r;
+
+	if (dir) {
+		r = mask_dir(x, op->dir);
+		if (r == 0 && sys_move_mount(slot_fd(x, op->dir), at) < 0)
+			r = fail(x, "move_mount %s", path);
+		return r;
+	}
+	fd = sys_open_tree(slot_fd(x, op->null), "", TREE_CLONE);
+	if (fd < 0)
+		return fail(x, "open_tree mask for %s", path);
+	slot_put(x, op->null, fd);
+	return attach_readonly(x, fd, at, 0, path);
+}
+
 static int mask_target(struct executor *x, const struct op_mask *op, int at)
 {
 	const char *path = plan_str(x, op->path);
-	uint64_t source = op->null;
 	struct stat st;
-	int fd, r = 0;
+	int fd, dir, r = 0;
 
 	if (fstat(at, &st) < 0)
 		return fail(x, "stat %s", path);
-	if (S_ISDIR(st.st_mode)) {
-		source = op->dir;
-		r = mask_dir(x, source);
-		if (r < 0)
-			return r;
-		if (!x->mask_attached) {
-			/* Older kernels (seen: 6.1, 6.12) clone only what is attached. */
-			x->mask_attached = 1;
-			if (sys_move_mount(slot_fd(x, source), at) < 0)
-				return fail(x, "move_mount %s", path);
-			return 0;
-		}
+	dir = S_ISDIR(st.st_mode);
+	if (!x->mask_attached[dir]) {
+		x->mask_attached[dir] = 1;
+		return first_mask(x, op, dir, at);
 	}
-	fd = sys_open_tree(slot_fd(x, source), "", TREE_CLONE);
+	fd = sys_open_tree(slot_fd(x, dir ? op->dir : op->null), "", TREE_CLONE);
 	if (fd < 0)
 		return fail(x, "open_tree mask for %s", path);
 	if (sys_move_mount(fd, at) < 0)
@@ -210,14 +245,11 @@ int op_mask(struct executor *x, const struct op_mask *op)
 static int readonly_target(struct executor *x, const char *path, int at)
 {
 	int fd = sys_open_tree(at, "", TREE_CLONE | TREE_RECURSIVE);
-	int r = 0;
+	int r;
 
 	if (fd < 0)
 		return fail(x, "open_tree %s", path);
-	if (sys_mount_setattr(fd, 1, ATTR_RDONLY, 0, 0, -1) < 0 && errno != ENOSYS)
-		r = fail(x, "mount_setattr %s", path);
-	else if (sys_move_mount(fd, at) < 0)
-		r = fail(x, "move_mount %s", path);
+	r = attach_readonly(x, fd, at, 1, path);
 	close(fd);
 	return r;
 }

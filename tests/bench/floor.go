@@ -274,7 +274,7 @@ func (f *floorSource) step(s *planStep) (string, error) {
 			return "", fmt.Errorf("the floor sets no CPU affinity but to all")
 		}
 		return "op_affinity()", nil
-	case "chown_stdio":
+	case "own_stdio":
 		// Of the descriptors that the bench hands over none is somebody else's.
 		return "", nil
 	case "seccomp":
@@ -333,7 +333,7 @@ func (f *floorSource) plainStep(s *planStep) (string, error) {
 	case "symlink":
 		return fmt.Sprintf("op_symlink(%s, %s, %s)", root(), cQuote(a.str("path")), cQuote(a.str("to"))), nil
 	case "mask":
-		return fmt.Sprintf("op_mask(%s, %s, %s, &%s)", root(), cQuote(a.str("path")), f.use(a.slot("null")), f.use(a.slot("dir"))), nil
+		return fmt.Sprintf("op_mask(%s, %s, &%s, &%s)", root(), cQuote(a.str("path")), f.use(a.slot("null")), f.use(a.slot("dir"))), nil
 	case "readonly":
 		return fmt.Sprintf("op_readonly(%s, %s)", root(), cQuote(a.str("path"))), nil
 	case "pivot_root":

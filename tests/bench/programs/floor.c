@@ -173,8 +173,9 @@ static int mask_dir(int *dir)
 	return *dir >= 0 ? 0 : op_fsmount("tmpfs", NULL, params, ATTR_MASK, dir);
 }
 
-static int op_mask(int root, const char *path, int null, int *dir)
+static int op_mask(int root, const char *path, int *null, int *dir)
 {
+	static int read_only; /* the mask of files; the others are its clones */
 	int at = in_root(root, path, O_PATH), fd, r = 0;
 	struct stat st;
 
@@ -183,11 +184,17 @@ static int op_mask(int root, const char *path, int null, int *dir)
 	fstat(at, &st);
 	if (S_ISDIR(st.st_mode))
 		r = mask_dir(dir);
-	fd = (int)syscall(SYS_open_tree, S_ISDIR(st.st_mode) ? *dir : null, "", TREE_CLONE | AT_EMPTY_PATH);
+	fd = (int)syscall(SYS_open_tree, S_ISDIR(st.st_mode) ? *dir : *null, "", TREE_CLONE | AT_EMPTY_PATH);
+	if (r == 0 && !S_ISDIR(st.st_mode) && !read_only)
+		r = op_mount_setattr(fd, 0, ATTR_RDONLY, 0, 0);
 	if (r == 0)
 		r = (int)syscall(SYS_move_mount, fd, "", at, "", MOVE_FDS);
-	close(fd);
 	close(at);
+	if (r == 0 && !S_ISDIR(st.st_mode) && !read_only) {
+		read_only = 1;
+		return put(null, fd);
+	}
+	close(fd);
 	return r;
 }
 
