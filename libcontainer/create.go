@@ -158,6 +158,11 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 			return nil, fmt.Errorf("root.path: %w", err)
 		}
 	}
+	if opt.NoPivot {
+		if host.KernelMounts, err = probe.KernelMounts(); err != nil {
+			return nil, fmt.Errorf("--no-pivot: %w", err)
+		}
+	}
 	mountLabel := ""
 	if b.Spec.Linux != nil {
 		mountLabel = b.Spec.Linux.MountLabel

@@ -6,6 +6,7 @@ package compile
 
 import (
 	"path"
+	"slices"
 	"sort"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -225,7 +226,7 @@ func (c *compiler) compilePivot() {
 	word := c.linux().RootfsPropagation
 	flags, _ := rootPropagation(word)
 	if c.NoPivot {
-		c.p.Add(plan.At("root.path"), plan.MoveRoot{Root: plan.SlotRoot})
+		c.p.Add(plan.At("root.path"), c.moveRoot())
 	} else {
 		// What is slave or private already need not become so once more.
 		c.p.Add(plan.At("root.path"), plan.PivotRoot{Root: plan.SlotRoot, Slave: flags&msShared != 0})
@@ -328,3 +329,19 @@ func quote(s string) string { return `"` + s + `"` }
 
 // absolute takes a relative path from /, as runc and crun do.
 func absolute(p string) string { return path.Clean("/" + p) }
+
+// moveRoot takes the host's procfs and sysfs out of a mount namespace of the
+// container's own.
+func (c *compiler) moveRoot() plan.MoveRoot {
+	op := plan.MoveRoot{Root: plan.SlotRoot}
+	if !c.isNew(specs.MountNamespace) {
+		return op
+	}
+	for _, m := range c.Host.KernelMounts {
+		op.Hide = append(op.Hide, m.Path)
+		if !slices.Contains(op.Private, m.Parent) {
+			op.Private = append(op.Private, m.Parent)
+		}
+	}
+	return op
+}

@@ -291,8 +291,11 @@ func TestConcerns(t *testing.T) {
 // What flags and the host change in the plan of one configuration.
 func TestCircumstances(t *testing.T) {
 	for name, change := range map[string]func(*Input){
-		"run":             func(in *Input) { in.Wait = false },
-		"no-pivot":        func(in *Input) { in.NoPivot = true },
+		"run": func(in *Input) { in.Wait = false },
+		"no-pivot": func(in *Input) {
+			in.NoPivot = true
+			in.Host.KernelMounts = []facts.KernelMount{{Path: "/proc", Parent: "/"}, {Path: "/sys", Parent: "/"}, {Path: "/srv/proc", Parent: "/srv"}}
+		},
 		"no-new-keyring":  func(in *Input) { in.NoNewKeyring = true },
 		"no-cgroups":      func(in *Input) { in.Host.Cgroups, in.Cgroup = nil, nil },
 		"no-kcore":        func(in *Input) { in.Host.Kcore = false },

@@ -23,6 +23,9 @@ type Host struct {
 	// RootfsMount is the mount point that the rootfs lies on. It is only
 	// looked for where linux.rootfsPropagation asks for shared mounts.
 	RootfsMount string
+	// KernelMounts are the mounts of procfs and sysfs, in the order in which they
+	// were made. They are only looked for with --no-pivot.
+	KernelMounts []KernelMount
 	// Kcore says whether /proc/kcore exists, which /dev/core points to.
 	Kcore bool
 	// AppArmor and SELinux say which of the two is enabled. They are only
@@ -30,6 +33,12 @@ type Host struct {
 	AppArmor, SELinux bool
 	// Preserve is how many descriptors from 3 on are handed to the container.
 	Preserve int
+}
+
+// KernelMount is a mount of a file system that the kernel shows itself in.
+type KernelMount struct {
+	// Path is where it is, and Parent the mount point of the mount that it is on.
+	Path, Parent string
 }
 
 // Kernel is a kernel version.

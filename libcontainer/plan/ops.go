@@ -203,9 +203,14 @@ type PivotRoot struct {
 }
 
 // MoveRoot makes Root the root folder with MS_MOVE and chroot(2), for hosts
-// that run from an initramfs, where pivot_root fails.
+// that run from an initramfs, where pivot_root fails. The host's mounts stay
+// in the namespace, out of reach; those at Hide are taken away before, the last
+// first. Private are the mounts that they are on, which the host must not hear
+// of it from.
 type MoveRoot struct {
-	Root Slot
+	Root    Slot
+	Private []string
+	Hide    []string
 }
 
 // Chroot changes the root folder; chroot(2).

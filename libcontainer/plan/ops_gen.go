@@ -96,7 +96,7 @@ var fieldCounts = [codeCount]uint8{
 	CodeReadonly:        2,
 	CodeOpenNull:        1,
 	CodePivotRoot:       2,
-	CodeMoveRoot:        1,
+	CodeMoveRoot:        3,
 	CodeChroot:          1,
 	CodeRootPropagation: 1,
 	CodePtyOpen:         6,
@@ -707,11 +707,15 @@ func (o MoveRoot) Code() Code { return CodeMoveRoot }
 func (o MoveRoot) Args() []Arg {
 	return []Arg{
 		{"root", o.Root},
+		{"private", o.Private},
+		{"hide", o.Hide},
 	}
 }
 
 func (o MoveRoot) encode(e *encoder) {
 	e.uint(uint64(o.Root))
+	e.strings(o.Private)
+	e.strings(o.Hide)
 }
 
 // Code returns CodeChroot.

@@ -343,9 +343,14 @@ struct op_pivot_root {
 };
 
 /* MoveRoot makes Root the root folder with MS_MOVE and chroot(2), for hosts
- * that run from an initramfs, where pivot_root fails. */
+ * that run from an initramfs, where pivot_root fails. The host's mounts stay
+ * in the namespace, out of reach; those at Hide are taken away before, the last
+ * first. Private are the mounts that they are on, which the host must not hear
+ * of it from. */
 struct op_move_root {
 	uint64_t root;
+	struct ref_list private;
+	struct ref_list hide;
 };
 
 /* Chroot changes the root folder; chroot(2). */

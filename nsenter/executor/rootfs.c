@@ -295,8 +295,32 @@ int op_pivot_root(struct executor *x, const struct op_pivot_root *op)
 	return 0;
 }
 
+/*
+ * Takes a procfs or sysfs of the host's out of the namespace: as long as there
+ * is one without masks, whoever makes a user namespace may mount another one
+ * (mount_too_revealing() in the kernel's fs/namespace.c). A locked mount cannot
+ * go, and is covered.
+ */
+static int hide_mount(struct executor *x, const char *path)
+{
+	/* With what is mounted in it, whose end the host's mounts would follow. */
+	if (mount(NULL, path, NULL, MS_REC | MS_PRIVATE, NULL) == 0 && umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	if (errno != EINVAL && errno != EPERM)
+		return fail(x, "umount %s of the host", path);
+	if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "size=4k,nr_inodes=1") < 0)
+		return fail(x, "cover %s of the host", path);
+	return 0;
+}
+
 int op_move_root(struct executor *x, const struct op_move_root *op)
 {
+	for (uint32_t i = 0; i < op->private.count; i++)
+		if (mount(NULL, plan_item(x, op->private, i), NULL, MS_PRIVATE, NULL) < 0)
+			return fail(x, "make the host's %s private", plan_item(x, op->private, i));
+	for (uint32_t i = op->hide.count; i > 0; i--)
+		if (hide_mount(x, plan_item(x, op->hide, i - 1)) < 0)
+			return -1;
 	if (fchdir(slot_fd(x, op->root)) < 0)
 		return fail(x, "fchdir to the rootfs");
 	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0)

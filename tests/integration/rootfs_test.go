@@ -91,6 +91,37 @@ func TestHostMountsAreGone(t *testing.T) {
 	}
 }
 
+// Without pivot_root the host's procfs and sysfs must not stay in the mount namespace: as long as they do, whoever makes
+// a user namespace may mount their own, without masks. The host's stay where they are, shared or not.
+func TestNoPivotKernelMounts(t *testing.T) {
+	t.Parallel()
+	for _, propagation := range []string{"", "rshared"} {
+		t.Run(propagation, func(t *testing.T) {
+			t.Parallel()
+			if propagation != "" {
+				newerThanReference(t, "a root that is shared: it is left private, or refused")
+			}
+			c := newContainer(t, withScript("busybox unshare -Urmpf busybox sh -c 'echo inside; mount -t proc proc /proc && echo procfs; mount -t sysfs sysfs /sys && echo sysfs'; true"), withUser(1000, 1000),
+				withLinux(func(l *specs.Linux) { l.RootfsPropagation = propagation }))
+			before, err := os.ReadFile("/proc/self/mountinfo")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want(t, "output", c.run("--no-pivot").ok(t).stdout, "inside\n")
+			after, err := os.ReadFile("/proc/self/mountinfo")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(before)) {
+				fields := strings.Fields(line)
+				if (strings.HasPrefix(fields[4], "/proc") || strings.HasPrefix(fields[4], "/sys")) && !strings.Contains(string(after), line) {
+					t.Errorf("a mount of the host's is gone: %s", line)
+				}
+			}
+		})
+	}
+}
+
 // rootfsPropagation is the propagation type of the container's root.
 func TestRootfsPropagation(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,28 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/moby/sys/mountinfo"
+
+	"berth/libcontainer/facts"
 )
+
+// KernelMounts returns the mounts of procfs and sysfs.
+func KernelMounts() ([]facts.KernelMount, error) {
+	mounts, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return nil, fmt.Errorf("find the mounts of procfs and sysfs: %w", err)
+	}
+	points := make(map[int]string, len(mounts))
+	for _, m := range mounts {
+		points[m.ID] = m.Mountpoint
+	}
+	var found []facts.KernelMount
+	for _, m := range mounts {
+		if parent, ok := points[m.Parent]; ok && (m.FSType == "proc" || m.FSType == "sysfs") {
+			found = append(found, facts.KernelMount{Path: m.Mountpoint, Parent: parent})
+		}
+	}
+	return found, nil
+}
 
 // MountPoint returns the mount point that path lies on.
 func MountPoint(path string) (string, error) {
