@@ -61,6 +61,7 @@ const (
 	errENOENT = 2
 	errEACCES = 13
 	errEBUSY  = 16
+	errEINVAL = 22
 	errENOSYS = 38
 )
 

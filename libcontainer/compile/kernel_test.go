@@ -61,6 +61,7 @@ func TestConstants(t *testing.T) {
 		"ENOENT": {errENOENT, uint64(unix.ENOENT)},
 		"EACCES": {errEACCES, uint64(unix.EACCES)},
 		"EBUSY":  {errEBUSY, uint64(unix.EBUSY)},
+		"EINVAL": {errEINVAL, uint64(unix.EINVAL)},
 		"ENOSYS": {errENOSYS, uint64(unix.ENOSYS)},
 
 		"S_IFIFO": {sIFIFO, unix.S_IFIFO},

@@ -128,9 +128,17 @@ func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, a
 		c.devBind = true
 	}
 	at.Mount = c.bindSource(origin, source, o.rbind, o.srcNofollow || o.copySymlink)
+	link := len(c.p.Steps)
+	if o.copySymlink {
+		// Where the source is no link, all the rest up to Attach.
+		c.p.AddTolerant(origin, plan.CopyLink{From: at.Mount, Root: plan.SlotRoot, Path: at.Target}, 0, errEINVAL)
+	}
 	c.attributes(origin, at.Mount, o)
 	at.Create = plan.KindSource
 	c.p.Add(origin, at)
+	if o.copySymlink {
+		c.p.Steps[link].Else = len(c.p.Steps) - link - 1
+	}
 	if at.Target == "/proc" {
 		c.procMount = false // set-up writes to a procfs of its own
 	}

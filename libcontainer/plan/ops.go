@@ -139,6 +139,15 @@ type MountData struct {
 	InProc    bool // Target may lie in a procfs
 }
 
+// CopyLink makes the symbolic link that is the root of the mount in From again at
+// Path inside Root. What is no link is EINVAL; a link that is there must lead
+// to the same.
+type CopyLink struct {
+	From Slot
+	Root Slot
+	Path string
+}
+
 // CopyUp copies what lies at Path inside Root into the root of Mount, as the
 // option tmpcopyup asks.
 type CopyUp struct {

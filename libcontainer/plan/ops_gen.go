@@ -24,6 +24,7 @@ const (
 	CodeMountSetattr
 	CodeAttach
 	CodeMountData
+	CodeCopyLink
 	CodeCopyUp
 	CodeMknod
 	CodeMkdir
@@ -88,6 +89,7 @@ var fieldCounts = [codeCount]uint8{
 	CodeMountSetattr:    6,
 	CodeAttach:          7,
 	CodeMountData:       9,
+	CodeCopyLink:        3,
 	CodeCopyUp:          3,
 	CodeMknod:           6,
 	CodeMkdir:           3,
@@ -168,6 +170,8 @@ func (c Code) String() string {
 		return "attach"
 	case CodeMountData:
 		return "mount_data"
+	case CodeCopyLink:
+		return "copy_link"
 	case CodeCopyUp:
 		return "copy_up"
 	case CodeMknod:
@@ -554,6 +558,24 @@ func (o MountData) encode(e *encoder) {
 	e.uint(uint64(o.Create))
 	e.bool(o.Nosymlink)
 	e.bool(o.InProc)
+}
+
+// Code returns CodeCopyLink.
+func (o CopyLink) Code() Code { return CodeCopyLink }
+
+// Args returns the arguments in order.
+func (o CopyLink) Args() []Arg {
+	return []Arg{
+		{"from", o.From},
+		{"root", o.Root},
+		{"path", o.Path},
+	}
+}
+
+func (o CopyLink) encode(e *encoder) {
+	e.uint(uint64(o.From))
+	e.uint(uint64(o.Root))
+	e.string(o.Path)
 }
 
 // Code returns CodeCopyUp.

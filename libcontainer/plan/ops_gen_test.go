@@ -21,6 +21,7 @@ func every() []Op {
 		MountSetattr{},
 		Attach{},
 		MountData{},
+		CopyLink{},
 		CopyUp{},
 		Mknod{},
 		Mkdir{},

@@ -99,6 +99,7 @@ enum op_code {
 	OP_MOUNT_SETATTR,
 	OP_ATTACH,
 	OP_MOUNT_DATA,
+	OP_COPY_LINK,
 	OP_COPY_UP,
 	OP_MKNOD,
 	OP_MKDIR,
@@ -277,6 +278,15 @@ struct op_mount_data {
 	uint64_t create;
 	uint64_t nosymlink; /* no link anywhere in Target */
 	uint64_t in_proc; /* Target may lie in a procfs */
+};
+
+/* CopyLink makes the symbolic link that is the root of the mount in From again at
+ * Path inside Root. What is no link is EINVAL; a link that is there must lead
+ * to the same. */
+struct op_copy_link {
+	uint64_t from;
+	uint64_t root;
+	struct ref_str path;
 };
 
 /* CopyUp copies what lies at Path inside Root into the root of Mount, as the
@@ -598,6 +608,7 @@ int op_open_tree(struct executor *x, const struct op_open_tree *op);
 int op_mount_setattr(struct executor *x, const struct op_mount_setattr *op);
 int op_attach(struct executor *x, const struct op_attach *op);
 int op_mount_data(struct executor *x, const struct op_mount_data *op);
+int op_copy_link(struct executor *x, const struct op_copy_link *op);
 int op_copy_up(struct executor *x, const struct op_copy_up *op);
 int op_mknod(struct executor *x, const struct op_mknod *op);
 int op_mkdir(struct executor *x, const struct op_mkdir *op);

@@ -2,6 +2,7 @@
 #include "executor.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,6 +113,47 @@ int op_symlink(struct executor *x, const struct op_symlink *op)
 		return dir;
 	if (symlinkat(plan_str(x, op->to), dir, name) < 0 && errno != EEXIST)
 		r = fail(x, "symlink %s", path);
+	close(dir);
+	return r;
+}
+
+static int copy_link(struct executor *x, int dir, const char *name, const char *to, const char *path)
+{
+	char there[PATH_MAX];
+	ssize_t n;
+
+	if (symlinkat(to, dir, name) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return fail(x, "symlink %s", path);
+	n = readlinkat(dir, name, there, sizeof(there) - 1);
+	if (n >= 0)
+		there[n] = 0;
+	if (n < 0 || strcmp(there, to) != 0)
+		return fail_with(x, EEXIST, "%s is there and is no link to %s", path, to);
+	return 0;
+}
+
+int op_copy_link(struct executor *x, const struct op_copy_link *op)
+{
+	const char *path = plan_str(x, op->path), *name;
+	int from = slot_fd(x, op->from), dir, r;
+	char to[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(from, &st) < 0)
+		return fail(x, "stat the source of %s", path);
+	if (!S_ISLNK(st.st_mode))
+		return fail_with(x, EINVAL, "the source of %s is no symbolic link", path);
+	n = readlinkat(from, "", to, sizeof(to) - 1);
+	if (n < 0)
+		return fail(x, "readlink the source of %s", path);
+	to[n] = 0;
+	dir = root_parent(x, slot_fd(x, op->root), path, &name);
+	if (dir < 0)
+		return dir;
+	r = copy_link(x, dir, name, to, path);
 	close(dir);
 	return r;
 }
