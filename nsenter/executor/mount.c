@@ -216,28 +216,38 @@ int op_mount_setattr(struct executor *x, const struct op_mount_setattr *op)
 	return fail(x, "mount_setattr");
 }
 
-static int create_flags(int mount_fd, uint64_t kind)
+/*
+ * A FUSE mount that another user made for himself alone does not answer even root's fstat: the kernel knows without
+ * asking its server whether a name may be looked up below it, or it is no folder. Keeps errno.
+ */
+static int is_dir(int fd)
 {
 	struct stat st;
+	int error = errno;
+	int at, dir = 1;
 
+	if (fstat(fd, &st) == 0)
+		return S_ISDIR(st.st_mode);
+	at = openat(fd, ".", O_PATH | O_CLOEXEC);
+	if (at >= 0)
+		close(at);
+	else
+		dir = errno != ENOTDIR;
+	errno = error;
+	return dir;
+}
+
+static int create_flags(int mount_fd, uint64_t kind)
+{
 	switch (kind) {
 	case PLAN_KIND_DIR:
 		return ROOT_CREATE_DIR;
 	case PLAN_KIND_FILE:
 		return ROOT_CREATE_FILE;
 	case PLAN_KIND_SOURCE:
-		if (fstat(mount_fd, &st) < 0)
-			return 0;
-		return S_ISDIR(st.st_mode) ? ROOT_CREATE_DIR : ROOT_CREATE_FILE;
+		return is_dir(mount_fd) ? ROOT_CREATE_DIR : ROOT_CREATE_FILE;
 	}
 	return 0;
-}
-
-static int kinds_differ(int a, int b)
-{
-	struct stat sa, sb;
-
-	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && S_ISDIR(sa.st_mode) != S_ISDIR(sb.st_mode);
 }
 
 int op_attach(struct executor *x, const struct op_attach *op)
@@ -258,7 +268,7 @@ int op_attach(struct executor *x, const struct op_attach *op)
 	if (!op->in_proc && in_procfs(at))
 		r = fail_with(x, EPERM, "mount point %s lies in a procfs", path);
 	else if (sys_move_mount(fd, at) < 0)
-		r = errno == EINVAL && kinds_differ(fd, at)
+		r = errno == EINVAL && is_dir(fd) != is_dir(at)
 			    ? fail_with(x, ENOTDIR, "mount a folder over a file, or a file over a folder, at %s", path)
 			    : fail(x, "move_mount %s", path);
 	close(at);
