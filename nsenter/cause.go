@@ -99,6 +99,10 @@ func schedulingHint(op plan.Op, errno syscall.Errno) string {
 			return ": it takes CAP_SYS_NICE on the host, and real-time policies need time of the cpu cgroup (linux.resources.cpu.realtimeRuntime) where the kernel has CONFIG_RT_GROUP_SCHED"
 		case unix.EBUSY:
 			return ": SCHED_DEADLINE asks for more time than the CPUs have left"
+		case unix.EOPNOTSUPP:
+			return ": this kernel is built without CONFIG_UCLAMP_TASK: take SCHED_FLAG_UTIL_CLAMP_MIN and _MAX out"
+		case unix.EINVAL:
+			return ": the kernel does not take this policy with these values and flags: see sched_setattr(2)"
 		}
 	case plan.Ioprio:
 		if errno == unix.EPERM {

@@ -32,6 +32,8 @@ func TestCause(t *testing.T) {
 		{plan.OpenTree{Path: "/s"}, unix.EINVAL, "invalid argument"},
 		{plan.Chdir{Path: "/f"}, unix.ENOTDIR, "not a directory: name a folder"},
 		{plan.Fsmount{Fstype: "dreamfs"}, unix.ENODEV, `no such device: this kernel knows no file system "dreamfs"`},
+		{plan.Scheduler{}, unix.EOPNOTSUPP, "operation not supported: this kernel is built without CONFIG_UCLAMP_TASK: take SCHED_FLAG_UTIL_CLAMP_MIN and _MAX out"},
+		{plan.Scheduler{}, unix.EINVAL, "invalid argument: the kernel does not take this policy with these values and flags: see sched_setattr(2)"},
 		{plan.PivotRoot{}, unix.EINVAL, "invalid argument: where the host runs from an initramfs, use --no-pivot"},
 		{plan.PivotRoot{}, unix.EBUSY, "device or resource busy"},
 		{plan.Attach{Nosymlink: true}, unix.ELOOP, "too many levels of symbolic links: it must be a folder in the rootfs, not a link"},

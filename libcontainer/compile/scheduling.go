@@ -168,7 +168,11 @@ func (c *compiler) compileMemoryPolicy(p *specs.LinuxMemoryPolicy) {
 	}
 	for _, f := range p.Flags {
 		switch f {
-		case specs.MpolFNumaBalancing: // Linux 5.12
+		case specs.MpolFNumaBalancing:
+			if !c.Host.Kernel.AtLeast(5, 12) {
+				c.problem(origin, string(f)+" needs Linux 5.12, this is "+c.Host.Kernel.String()+": take it out")
+				return
+			}
 			mode |= 1 << 13
 		case specs.MpolFRelativeNodes:
 			mode |= 1 << 14

@@ -54,6 +54,10 @@ func TestScheduler(t *testing.T) {
 		"fifo":  {specs.Scheduler{Policy: specs.SchedFIFO, Priority: 13}, "nice 0 priority 13 policy 1"},
 		"rr": {specs.Scheduler{Policy: specs.SchedRR, Priority: 2, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}},
 			"nice 0 priority 2 policy 2"},
+		"keep the policy": {specs.Scheduler{Policy: specs.SchedBatch, Nice: 3, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagKeepPolicy}},
+			"nice 3 priority 0 policy 0"},
+		"keep the parameters": {specs.Scheduler{Policy: specs.SchedBatch, Nice: 3, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagKeepParams}},
+			"nice 0 priority 0 policy 0"},
 		"deadline": {specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1000000, Deadline: 100000000, Period: 100000000},
 			"nice 0 priority 0 policy 6"},
 	} {
@@ -65,6 +69,38 @@ func TestScheduler(t *testing.T) {
 			p.Scheduler = &specs.Scheduler{Policy: specs.SchedOther, Nice: 2}
 			want(t, "exec's process with its own", schedulingOf(t, c.startedIn(p)), "nice 2 priority 0 policy 0")
 		})
+	}
+}
+
+// The scheduler's flags arrive; sched_getattr(2). Those that limit the processor's frequency take a kernel that can.
+func TestSchedulerFlags(t *testing.T) {
+	newerThanReference(t, "process.scheduler")
+	t.Parallel()
+	const overrun, reclaim, reset = 0x04, 0x02, 0x01
+	deadline := specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1000000, Deadline: 100000000, Period: 100000000}
+	for flags, of := range map[uint64]specs.Scheduler{
+		reset: {Policy: specs.SchedOther}, reclaim: deadline, overrun: deadline, reset | reclaim | overrun: deadline,
+	} {
+		for bit, name := range map[uint64]specs.LinuxSchedulerFlag{reset: specs.SchedFlagResetOnFork, reclaim: specs.SchedFlagReclaim, overrun: specs.SchedFlagDLOverrun} {
+			if flags&bit != 0 {
+				of.Flags = append(of.Flags, name)
+			}
+		}
+		c, s := sleeping(t, withProcess(func(p *specs.Process) { p.Scheduler = &of }))
+		attr, err := unix.SchedGetAttr(s.Pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, fmt.Sprintf("flags of %v", of.Flags), attr.Flags, flags)
+		c.delete("--force").ok(t)
+	}
+	for _, flag := range []specs.LinuxSchedulerFlag{specs.SchedFlagUtilClampMin, specs.SchedFlagUtilClampMax} {
+		c := newContainer(t, withProcess(func(p *specs.Process) {
+			p.Scheduler = &specs.Scheduler{Policy: specs.SchedOther, Flags: []specs.LinuxSchedulerFlag{flag}}
+		}))
+		if r := c.run(); r.code != 0 {
+			wantContains(t, "error", r.stderr, "process.scheduler", "CONFIG_UCLAMP_TASK")
+		}
 	}
 }
 
@@ -114,7 +150,12 @@ func TestMemoryPolicy(t *testing.T) {
 		"prefer (many):0":       {Mode: specs.MpolPreferredMany, Nodes: "0"},
 		"weighted interleave:0": {Mode: specs.MpolWeightedInterleave, Nodes: "0"},
 	} {
-		c, s := sleeping(t, withLinux(func(l *specs.Linux) { l.MemoryPolicy = &policy }))
+		with := withLinux(func(l *specs.Linux) { l.MemoryPolicy = &policy })
+		if policy.Mode == specs.MpolWeightedInterleave && !kernelAtLeast(t, 6, 9) {
+			wantContains(t, "error", newContainer(t, with).run().exits(t, 1).stderr, "linux.memoryPolicy", "needs Linux 6.9")
+			continue
+		}
+		c, s := sleeping(t, with)
 		for what, pid := range map[string]int{"the container's process": s.Pid, "exec's process": c.startedIn(sleeper())} {
 			maps := contents(t, mustOpen(t, fmt.Sprintf("/proc/%d/numa_maps", pid)))
 			if !strings.Contains(maps, " "+shows+" ") {
@@ -126,6 +167,41 @@ func TestMemoryPolicy(t *testing.T) {
 		l.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: specs.MpolBind, Nodes: "63"}
 	}))
 	wantContains(t, "error", c.run().exits(t, 1).stderr, "linux.memoryPolicy", "set_mempolicy", "nodes")
+}
+
+// On two nodes, memory is on the node that the policy says.
+func TestMemoryPolicyOnTwoNodes(t *testing.T) {
+	newerThanReference(t, "linux.memoryPolicy")
+	t.Parallel()
+	if _, err := os.Stat("/sys/devices/system/node/node1"); err != nil {
+		t.Skip("this host has one NUMA node")
+	}
+	type policy struct {
+		shows, nodes string
+		mode         specs.MemoryPolicyModeType
+	}
+	policies := []policy{
+		{"bind:1", "1", specs.MpolBind}, {"prefer:1", "1", specs.MpolPreferred}, {"bind:0", "0", specs.MpolBind},
+		{"bind:0-1", "0-1", specs.MpolBind}, {"interleave:0-1", "0-1", specs.MpolInterleave},
+		{"prefer (many):0-1", "0,1", specs.MpolPreferredMany},
+	}
+	if kernelAtLeast(t, 6, 9) {
+		policies = append(policies, policy{"weighted interleave:0-1", "0-1", specs.MpolWeightedInterleave})
+	}
+	for _, c := range policies {
+		_, s := sleeping(t, withLinux(func(l *specs.Linux) { l.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: c.mode, Nodes: c.nodes} }))
+		maps := contents(t, mustOpen(t, fmt.Sprintf("/proc/%d/numa_maps", s.Pid)))
+		wantContains(t, "numa_maps", maps, " "+c.shows+" ")
+		for line := range strings.Lines(maps) {
+			// The program's own memory: its stack, which exec(2) makes, is placed by the policy of the caller.
+			if !strings.Contains(line, " heap") || !strings.Contains(line, "anon=") || len(c.nodes) > 1 {
+				continue
+			}
+			if !strings.Contains(line, " N"+c.nodes+"=") || strings.Contains(line, " N"+string('0'+'1'-c.nodes[0])+"=") {
+				t.Errorf("under %s: %s", c.shows, line)
+			}
+		}
+	}
 }
 
 // cpusOf is the list of CPUs that a process may run on.
@@ -169,6 +245,9 @@ func TestExecCPUAffinity(t *testing.T) {
 	p := sleeper()
 	p.ExecCPUAffinity = &specs.CPUAffinity{Final: "0-1"}
 	want(t, "CPUs of exec's process with its own", cpusOf(t, c.startedIn(p)), "0-1")
+	// There is no ceiling of 1,024 CPUs: those that a machine lacks are passed over.
+	p.ExecCPUAffinity = &specs.CPUAffinity{Initial: "1,2000", Final: "0,8000"}
+	want(t, "CPUs of exec's process with numbers beyond 1024", cpusOf(t, c.startedIn(p)), "0")
 	for _, of := range []struct {
 		affinity specs.CPUAffinity
 		says     string
@@ -231,4 +310,23 @@ func TestRlimitIsRaised(t *testing.T) {
 	}))
 	r := call{program: "prlimit"}.run(t, append([]string{"--nofile=500:1000", "--core=0:0", host.runtime}, c.args(c.command("run", nil)...)...)...).ok(t)
 	want(t, "limits", r.stdout, "900\n5000\n1\n")
+}
+
+// A caller's own soft limit of open files is handed on where the config sets none, though Go's runtime raises it for itself.
+func TestOpenFilesLimitOfTheCaller(t *testing.T) {
+	newerThanReference(t, "the soft limit handed on")
+	t.Parallel()
+	const show = "ulimit -S -n; ulimit -H -n"
+	limited := func(c *container, args ...string) *running {
+		return call{program: "prlimit"}.start(t, append([]string{"--nofile=500:1000", host.runtime}, c.args(args...)...)...)
+	}
+	c := newContainer(t, withScript(show))
+	want(t, "limits of run", limited(c, c.command("run", nil)...).wait(t).ok(t).stdout, "500\n1000\n")
+	c.created = limited(c, c.command("create", nil)...)
+	c.created.wait(t).ok(t)
+	c.start().ok(t)
+	c.waitStatus("stopped")
+	want(t, "limits of create", c.output(), "500\n1000\n")
+	c, _ = sleeping(t)
+	want(t, "limits of exec", limited(c, c.execArgs(nil, "sh", "-c", show)...).wait(t).ok(t).stdout, "500\n1000\n")
 }
