@@ -60,7 +60,7 @@ func compilePlain(t *testing.T, change func(*specs.Spec)) (*Output, error) {
 	host := hostOf(t, "v2")
 	// None that is too old for what is tried, or has not the module.
 	host.Kernel, host.AppArmor, host.SELinux = facts.Kernel{Major: 6, Minor: 18}, true, true
-	host.AppArmor, host.SELinux = true, true
+	host.AppArmor, host.SELinux, host.MountSetattr = true, true, true
 	out, err := Compile(Input{Spec: s, ID: "x", Bundle: "/b", Host: host})
 	return out, errors.Join(spec.Validate(s).Err(), err)
 }

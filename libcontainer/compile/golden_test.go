@@ -70,6 +70,8 @@ func hostOf(t testing.TB, layoutName string) *facts.Host {
 		Cgroups:     layout(t, layoutName),
 		RootfsMount: "/srv",
 		Kcore:       true,
+
+		MountSetattr: true,
 	}
 }
 

@@ -51,6 +51,9 @@ func (c *compiler) compileMount(i int, m *specs.Mount) {
 		c.problem(origin, "idmapped mounts are not supported by this version of berth yet: take "+quote("idmap")+" and the mappings out")
 		return
 	}
+	if !c.canRecurse(origin, &o) {
+		return
+	}
 	if !o.bind && m.Type == "" && o.legacy&msRemount == 0 {
 		c.problem(origin, "type is missing: name a file system, or bind in options")
 		return
@@ -134,13 +137,31 @@ func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, a
 		c.p.AddTolerant(origin, plan.CopyLink{From: at.Mount, Root: plan.SlotRoot, Path: at.Target}, 0, errEINVAL)
 	}
 	c.attributes(origin, at.Mount, o)
+	wholeSys := source == "/sys" && o.rbind && o.set&attrRdonly != 0
+	if wholeSys {
+		// The cgroups of who runs berth are mounted in it, and "ro" is not for
+		// what lies below (CVE-2023-25809). Before 5.12 each is made so where it is.
+		c.p.AddTolerant(origin, plan.MountSetattr{Mount: at.Mount, Recursive: true, Set: attrRdonly}, 0, errENOSYS)
+	}
 	at.Create = plan.KindSource
 	c.p.Add(origin, at)
+	if wholeSys {
+		c.readonlySys(origin, at.Target)
+	}
 	if o.copySymlink {
 		c.p.Steps[link].Else = len(c.p.Steps) - link - 1
 	}
 	if at.Target == "/proc" {
 		c.procMount = false // set-up writes to a procfs of its own
+	}
+}
+
+// readonlySys makes what is mounted in the host's /sys read-only where that is
+// bound at a target, on a kernel that cannot do so with the whole tree. What the
+// container's user may not reach is not reached here either.
+func (c *compiler) readonlySys(origin plan.Origin, target string) {
+	for _, point := range c.Host.SysMounts {
+		c.p.AddTolerant(origin, plan.Readonly{Root: plan.SlotRoot, Path: target + strings.TrimPrefix(point, "/sys")}, 0, errEACCES)
 	}
 }
 
@@ -183,12 +204,17 @@ func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options
 		source = m.Type
 	}
 	fsmount := plan.Fsmount{Fstype: m.Type, Source: source, Params: c.labelled(m.Type, o.params), Attr: set, Into: into}
-	if m.Type == "sysfs" && c.inUserns() {
+	nosymfollow := c.tooOldForFsmount(set)
+	if nosymfollow {
+		fsmount.Attr &^= attrNosymfollow
+	}
+	hostsSys := m.Type == "sysfs" && c.inUserns()
+	if hostsSys {
 		// Only who owns the network namespace may mount its sysfs; the host's
 		// shows the same then.
 		c.p.AddTolerant(origin, fsmount, 2, errEPERM)
 		c.p.Add(origin, plan.OpenTree{Path: "/sys", Recursive: true, Into: into})
-		c.p.Add(origin, plan.MountSetattr{Mount: into, Recursive: true, Set: set})
+		c.p.Add(origin, plan.MountSetattr{Mount: into, Recursive: c.Host.MountSetattr, Set: set})
 	} else {
 		c.p.Add(origin, fsmount)
 	}
@@ -196,11 +222,24 @@ func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options
 		c.p.Add(origin, plan.CopyUp{Root: plan.SlotRoot, Path: at.Target, Mount: into})
 	}
 	at.Mount = into
+	if nosymfollow {
+		c.p.Add(origin, plan.MountSetattr{Mount: into, Set: attrNosymfollow})
+	}
 	c.recursive(origin, into, o)
 	c.p.Add(origin, at)
+	if hostsSys && set&attrRdonly != 0 {
+		c.readonlySys(origin, at.Target)
+	}
 	if m.Type == "proc" && at.Target == "/proc" && hidesSys(o.params) {
 		c.procMount = false // sysctl needs one with /proc/sys
 	}
+}
+
+// tooOldForFsmount says whether a mount is to have nosymfollow on a kernel that
+// knows this of mount(2) only (Linux 5.10), and not yet of fsmount(2) and
+// mount_setattr(2) (5.14).
+func (c *compiler) tooOldForFsmount(set uint64) bool {
+	return set&attrNosymfollow != 0 && !c.Host.Kernel.AtLeast(5, 14)
 }
 
 // kernelTree says whether a file system must be mounted where its target says,

@@ -18,6 +18,13 @@ type Host struct {
 	// Permitted are the capabilities that berth itself has and so can grant;
 	// bit n is capability n.
 	Permitted uint64
+	// MountSetattr says whether the kernel has mount_setattr(2) (Linux 5.12),
+	// which recursive mount options and idmapped mounts need.
+	MountSetattr bool
+	// SysMounts are the mount points below /sys, parents first. They are only
+	// looked for where a whole tree cannot be made read-only, without
+	// MountSetattr.
+	SysMounts []string
 	// Cgroups is the layout of the host's cgroup hierarchies.
 	Cgroups *cgroups.Layout
 	// RootfsMount is the mount point that the rootfs lies on. It is only

@@ -69,6 +69,14 @@ struct reply {
 _Static_assert(sizeof(struct report) == PLAN_REPORT_SIZE, "report");
 _Static_assert(sizeof(struct reply) == PLAN_REPLY_SIZE, "reply");
 
+/* What kernels before 5.12 change on a mount once it is attached only. */
+struct put_off {
+	uint64_t slot; /* whose mount; 0 for nothing put off */
+	uint64_t set, clear;
+	unsigned long propagation[4];
+	uint32_t propagations;
+};
+
 struct executor {
 	const unsigned char *plan; /* the sealed plan, mapped read-only */
 	uint32_t size;
@@ -84,6 +92,8 @@ struct executor {
 
 	const char **pointers; /* room for argv and envp */
 	uint32_t pointers_used;
+	unsigned char detached[PLAN_SLOT_COUNT]; /* the slot's mount is nowhere yet */
+	struct put_off put_off;
 	int mask_attached[2];		/* the mask of files, of folders is mounted */
 	int cwd_refused;		/* op_chdir put it off */
 	const char *executable;		/* what op_find_exec chose */
@@ -138,6 +148,9 @@ int write_proc(struct executor *x, const struct op_write_proc *op, const char *p
  * what it forbids already, such as devices, it goes on to forbid.
  */
 int mount_readonly(struct executor *x, int fd, const char *link, const char *path);
+
+/* Whether nothing is put off that no mount point came for. */
+int mounts_done(struct executor *x);
 
 /* root.c: paths inside the rootfs. */
 #define ROOT_CREATE_DIR	 1

@@ -12,6 +12,15 @@
 #define OPEN_TREE_FLAGS (1u /* OPEN_TREE_CLONE */ | O_CLOEXEC)
 #define TREE_RECURSIVE	0x8000u /* AT_RECURSIVE */
 
+/* MOUNT_ATTR__ATIME, MOUNT_ATTR_NODIRATIME, and what linux/mount.h and linux/statfs.h have of newer flags. */
+#define ATTR_NOSYMFOLLOW    0x200000u /* Linux 5.14; mount(2) has it since 5.10 */
+#define ATTR_ATIME	    0x70u
+#define ATTR_NODIRATIME	    0x80u
+#define ST_NOSYMFOLLOW_FLAG 0x2000
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
+
 enum { FSCONFIG_FLAG = 0, FSCONFIG_STRING = 1, FSCONFIG_CREATE = 6 };
 
 int op_propagation(struct executor *x, const struct op_propagation *op)
@@ -86,6 +95,12 @@ static int configure(struct executor *x, int fs, const char *param)
 	return r < 0 ? fs_fail(x, fs, "fsconfig", param) : 0;
 }
 
+static void put_detached(struct executor *x, uint64_t slot, int fd)
+{
+	slot_put(x, slot, fd);
+	x->detached[slot] = 1;
+}
+
 int op_fsmount(struct executor *x, const struct op_fsmount *op)
 {
 	const char *fstype = plan_str(x, op->fstype);
@@ -106,7 +121,7 @@ int op_fsmount(struct executor *x, const struct op_fsmount *op)
 		if (fd < 0)
 			r = fs_fail(x, fs, "fsmount", fstype);
 		else
-			slot_put(x, op->into, fd);
+			put_detached(x, op->into, fd);
 	}
 	close(fs);
 	return r;
@@ -135,7 +150,7 @@ int op_open_tree(struct executor *x, const struct op_open_tree *op)
 	}
 	if (at >= 0)
 		close(at);
-	slot_put(x, op->into, fd);
+	put_detached(x, op->into, fd);
 	return 0;
 }
 
@@ -158,6 +173,8 @@ static unsigned long mount_flags(uint64_t attr)
 		flags |= MS_STRICTATIME;
 	if (attr & 0x80)
 		flags |= MS_NODIRATIME;
+	if (attr & ATTR_NOSYMFOLLOW)
+		flags |= MS_NOSYMFOLLOW;
 	return flags;
 }
 
@@ -176,30 +193,106 @@ int mount_readonly(struct executor *x, int fd, const char *link, const char *pat
 	return 0;
 }
 
-/*
- * Kernels before 5.12 have no mount_setattr: mount(2) does what is not
- * recursive, through the host's /proc, which is still in place.
- */
-static int remount(struct executor *x, int fd, const struct op_mount_setattr *op)
+static int remount_flags(struct executor *x, int fd, uint64_t set, uint64_t clear)
 {
 	char path[32];
 	struct statfs fs;
 	unsigned long flags;
 
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fstatfs(fd, &fs) < 0)
+		return fail(x, "fstatfs");
+	flags = (unsigned long)fs.f_flags & STATFS_FLAGS;
+	if (fs.f_flags & ST_NOSYMFOLLOW_FLAG)
+		flags |= MS_NOSYMFOLLOW;
+	if (clear & ATTR_ATIME)
+		flags &= ~(unsigned long)MS_NOATIME;
+	flags &= ~mount_flags(clear & ~(uint64_t)ATTR_ATIME);
+	flags |= mount_flags(set);
+	if ((clear & ATTR_ATIME) && !(set & ATTR_ATIME))
+		flags |= MS_RELATIME;
+	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | flags, NULL) == 0)
+		return 0;
+	/* How access times are kept is locked in a user namespace, and no more than a preference. */
+	if (errno == EPERM && ((set | clear) & (ATTR_ATIME | ATTR_NODIRATIME))) {
+		set &= ~(uint64_t)(ATTR_ATIME | ATTR_NODIRATIME);
+		clear &= ~(uint64_t)(ATTR_ATIME | ATTR_NODIRATIME);
+		return set | clear ? remount_flags(x, fd, set, clear) : 0;
+	}
+	return fail(x, "mount: remount");
+}
+
+static int change_propagation(struct executor *x, int fd, unsigned long flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return mount(NULL, path, NULL, flags, NULL) < 0 ? fail(x, "mount: propagation") : 0;
+}
+
+/* Notes a change of a mount that mount(2) can only make where it is attached. */
+static int put_off(struct executor *x, const struct op_mount_setattr *op, unsigned long propagation)
+{
+	struct put_off *p = &x->put_off;
+
+	if (p->slot && p->slot != op->mount)
+		return fail_with(x, ENOSYS, "mount_setattr: two mounts at once need Linux 5.12");
+	p->slot = op->mount;
+	p->set = (p->set & ~op->clear) | op->set;
+	p->clear |= op->clear;
+	if (!propagation)
+		return 0;
+	if (p->propagations == sizeof(p->propagation) / sizeof(*p->propagation))
+		return fail_with(x, ENOSYS, "mount_setattr: so many changes of propagation need Linux 5.12");
+	p->propagation[p->propagations++] = propagation;
+	return 0;
+}
+
+static int catch_up(struct executor *x, uint64_t slot, int fd)
+{
+	struct put_off p = x->put_off;
+	int r = 0;
+
+	x->detached[slot] = 0;
+	if (p.slot != slot)
+		return 0;
+	memset(&x->put_off, 0, sizeof(x->put_off));
+	if (p.set | p.clear)
+		r = remount_flags(x, fd, p.set, p.clear);
+	for (uint32_t i = 0; r == 0 && i < p.propagations; i++)
+		r = change_propagation(x, fd, p.propagation[i]);
+	return r;
+}
+
+int mounts_done(struct executor *x)
+{
+	return x->put_off.slot ? fail_with(x, ENOSYS, "mount_setattr: a mount that was not attached needs Linux 5.12")
+			       : 0;
+}
+
+/*
+ * Kernels before 5.12 have no mount_setattr: mount(2) does what is not
+ * recursive, once the mount is attached, through the host's /proc, which is
+ * still in place.
+ */
+static int remount(struct executor *x, int fd, const struct op_mount_setattr *op)
+{
+	unsigned long propagation = op->propagation;
+	int r = 0;
+
 	if (op->recursive && (op->set || op->clear))
 		return fail_with(x, ENOSYS, "mount_setattr: recursive attributes need Linux 5.12");
 	if (op->userns != PLAN_SLOT_NONE)
 		return fail_with(x, ENOSYS, "mount_setattr: idmapped mounts need Linux 5.12");
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (fstatfs(fd, &fs) < 0)
-		return fail(x, "fstatfs");
-	flags = (unsigned long)fs.f_flags & STATFS_FLAGS & ~mount_flags(op->clear);
-	flags |= mount_flags(op->set);
-	if ((op->set || op->clear) && mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | flags, NULL) < 0)
-		return fail(x, "mount: remount");
-	if (op->propagation && mount(NULL, path, NULL, op->propagation, NULL) < 0)
-		return fail(x, "mount: propagation");
-	return 0;
+	if (propagation && op->recursive)
+		propagation |= MS_REC;
+	if (x->detached[op->mount])
+		return put_off(x, op, propagation);
+	if (op->set || op->clear)
+		r = remount_flags(x, fd, op->set, op->clear);
+	if (r == 0 && propagation)
+		r = change_propagation(x, fd, propagation);
+	return r;
 }
 
 int op_mount_setattr(struct executor *x, const struct op_mount_setattr *op)
@@ -212,6 +305,9 @@ int op_mount_setattr(struct executor *x, const struct op_mount_setattr *op)
 	if (sys_mount_setattr(fd, (int)op->recursive, op->set, op->clear, propagation, userns) == 0)
 		return 0;
 	if (errno == ENOSYS)
+		return remount(x, fd, op);
+	if (errno == EINVAL && ((op->set | op->clear) & ATTR_NOSYMFOLLOW) && !op->recursive &&
+	    op->userns == PLAN_SLOT_NONE)
 		return remount(x, fd, op);
 	return fail(x, "mount_setattr");
 }
@@ -271,6 +367,8 @@ int op_attach(struct executor *x, const struct op_attach *op)
 		r = errno == EINVAL && is_dir(fd) != is_dir(at)
 			    ? fail_with(x, ENOTDIR, "mount a folder over a file, or a file over a folder, at %s", path)
 			    : fail(x, "move_mount %s", path);
+	else
+		r = catch_up(x, op->mount, fd);
 	close(at);
 	return r;
 }

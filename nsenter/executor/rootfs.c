@@ -313,6 +313,8 @@ int op_pivot_root(struct executor *x, const struct op_pivot_root *op)
 {
 	int old = -1, r = 0;
 
+	if (mounts_done(x) < 0)
+		return -1;
 	if (op->slave) {
 		old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (old < 0)
@@ -357,6 +359,8 @@ static int hide_mount(struct executor *x, const char *path)
 
 int op_move_root(struct executor *x, const struct op_move_root *op)
 {
+	if (mounts_done(x) < 0)
+		return -1;
 	for (uint32_t i = 0; i < op->private.count; i++)
 		if (mount(NULL, plan_item(x, op->private, i), NULL, MS_PRIVATE, NULL) < 0)
 			return fail(x, "make the host's %s private", plan_item(x, op->private, i));

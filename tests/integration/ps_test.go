@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // psJSON is what `ps --format json` gives.
@@ -153,16 +151,4 @@ func holdsPidfd(pid int) bool {
 		}
 	}
 	return false
-}
-
-func kernelAtLeast(t *testing.T, major, minor int) bool {
-	t.Helper()
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
-	}
-	words := strings.SplitN(unix.ByteSliceToString(name.Release[:]), ".", 3)
-	first, _ := strconv.Atoi(words[0])
-	second, _ := strconv.Atoi(words[1])
-	return first > major || first == major && second >= minor
 }

@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +29,22 @@ func KernelMounts() ([]facts.KernelMount, error) {
 		}
 	}
 	return found, nil
+}
+
+// mountsBelow returns the mount points below a folder, parents first.
+func mountsBelow(folder string) ([]string, error) {
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(folder))
+	if err != nil {
+		return nil, fmt.Errorf("find the mounts below %s: %w", folder, err)
+	}
+	var points []string
+	for _, m := range mounts {
+		if m.Mountpoint != folder {
+			points = append(points, m.Mountpoint)
+		}
+	}
+	slices.Sort(points)
+	return slices.Compact(points), nil
 }
 
 // MountPoint returns the mount point that path lies on.

@@ -23,6 +23,13 @@ func Host() (*facts.Host, error) {
 	if err != nil && !errors.Is(err, cgroups.ErrNoCgroups) {
 		return nil, err
 	}
+	// Changing nothing, it only tells whether it is there.
+	h.MountSetattr = !errors.Is(unix.MountSetattr(-1, "", 0, &unix.MountAttr{}), unix.ENOSYS)
+	if !h.MountSetattr {
+		if h.SysMounts, err = mountsBelow("/sys"); err != nil {
+			return nil, err
+		}
+	}
 	h.Kcore = unix.Access("/proc/kcore", unix.F_OK) == nil
 	return h, nil
 }
