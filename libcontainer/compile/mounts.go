@@ -109,7 +109,7 @@ func tooLong(params []string) bool {
 // compileBind clones a tree of the host's and mounts the clone.
 func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, at plan.Attach) {
 	if o.dropSuper() {
-		c.warn(origin.String() + ": what acts on a whole file system (sync, dirsync, lazytime, mand, acl, iversion and their opposites) has no effect on a bind mount and is left out")
+		c.warn(origin.String() + ": what acts on a whole file system (sync, dirsync, lazytime, mand, acl, iversion and their opposites, parameters such as size=1k) has no effect on a bind mount and is left out")
 	}
 	if len(o.params) > 0 {
 		c.problem(origin, "unknown mount option "+quote(o.params[0])+" of a bind mount: take it out")

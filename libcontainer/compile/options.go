@@ -210,11 +210,12 @@ func superWord(w string) bool {
 	return false
 }
 
-// dropSuper forgets what acts on a file system as a whole, and says whether
-// there was anything: mount(2) passes over it for a bind.
+// dropSuper forgets what acts on a file system as a whole, a parameter with a
+// value such as "size=1k" too, and says whether there was anything: mount(2)
+// passes over it for a bind. Any other word may be a slip, and stays.
 func (o *options) dropSuper() bool {
 	own := len(o.params)
-	o.params = slices.DeleteFunc(o.params, superWord)
+	o.params = slices.DeleteFunc(o.params, func(w string) bool { return superWord(w) || strings.ContainsRune(w, '=') })
 	dropped := len(o.params) < own || o.legacy&(msPosixacl|msIversion) != 0
 	o.legacy, o.super = 0, 0
 	return dropped

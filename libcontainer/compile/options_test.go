@@ -167,6 +167,8 @@ func TestDropSuper(t *testing.T) {
 		"bind async x nomand":   {true, options{bind: true, params: []string{"x"}}},
 		"bind mand dirsync":     {true, options{bind: true}},
 		"lazytime acl":          {true, options{}},
+		"mode=755 bind size=1k": {true, options{bind: true}},
+		"bind nosuidd":          {false, options{bind: true, params: []string{"nosuidd"}}},
 		"iversion nolazytime y": {true, options{params: []string{"y"}}},
 	} {
 		o := parseOptions(strings.Fields(words))
