@@ -96,7 +96,7 @@ func (a *app) command(args []string) *cli.Command {
 			&cli.StringFlag{Name: "log-level", Usage: "least `LEVEL` to log: debug, info, warning or error"},
 			&cli.StringFlag{Name: "root", Usage: "keep containers' state in `DIR` (default /run/berth, for others than root $XDG_RUNTIME_DIR/berth)"},
 			&cli.BoolFlag{Name: "systemd-cgroup", Usage: "let systemd make the cgroups"},
-			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "`WHO` makes the cgroups: cgroupfs, systemd or disabled"},
+			&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "`WHO` makes the cgroups: cgroupfs, systemd or disabled (none is made, and a limit is an error)"},
 			&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "`WHETHER` berth is without root's powers: true, false or auto"},
 			&cli.StringFlag{Name: "trace", Usage: "write a timeline to `FILE`, for Perfetto or chrome://tracing"},
 			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},

@@ -2,6 +2,9 @@ package compile
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -22,19 +25,61 @@ type Limits struct {
 
 // compileLimits works out linux.resources.
 func (c *compiler) compileLimits() {
+	r := c.linux().Resources
 	if c.Cgroup == nil {
-		if c.linux().Resources != nil {
-			c.warn("linux.resources: the container has no cgroup of its own here; no limit is set")
-		}
+		c.withoutCgroup(r)
 		return
 	}
-	r := c.linux().Resources
 	writes, problems := cgroups.Limits(c.Host.Cgroups, r, "linux.resources")
 	for _, p := range problems {
 		c.errs = append(c.errs, p)
 	}
 	c.out.Limits.Writes = writes
 	c.compileDeviceFilter(r)
+}
+
+// unlimited says whether a write asks for no limit, which is what there is
+// without it.
+func unlimited(w *cgroups.Write) bool {
+	return w.Value == "-1" || w.Value == "max" || strings.HasPrefix(w.Value, "max ")
+}
+
+// withoutCgroup refuses every limit where the container gets no cgroup.
+func (c *compiler) withoutCgroup(r *specs.LinuxResources) {
+	layout, cause := c.Host.Cgroups, "the container gets no cgroup (--cgroup-manager disabled): take it out, or let berth or systemd make one"
+	if layout == nil {
+		// What would be written if there were one.
+		all := cgroups.Hierarchy{Unified: true, Controllers: []string{"cpu", "cpuset", "memory", "pids", "io", "hugetlb", "rdma"}}
+		layout, cause = &cgroups.Layout{Mode: cgroups.V2, Hierarchies: []cgroups.Hierarchy{all}}, "no cgroup hierarchy is mounted on this host: mount one, or take it out"
+	}
+	writes, problems := cgroups.Limits(layout, r, "linux.resources")
+	told := ""
+	for i := range problems {
+		told = problems[i].Origin
+		c.problem(plan.At(told), "this limit cannot be set: "+cause)
+	}
+	for i := range writes {
+		w := &writes[i]
+		if !w.Optional && !unlimited(w) && w.Origin != told {
+			told = w.Origin
+			c.problem(plan.At(told), "this limit cannot be set: "+cause)
+		}
+	}
+	if i := denies(r, true); i >= 0 {
+		c.warn(fmt.Sprintf("linux.resources.devices[%d]: devices cannot be filtered without a cgroup: this rule has no effect", i))
+	}
+}
+
+// denies finds the first device rule that denies something, with all also one
+// that denies every device; -1 for none.
+func denies(r *specs.LinuxResources, all bool) int {
+	if r == nil {
+		return -1
+	}
+	return slices.IndexFunc(r.Devices, func(d specs.LinuxDeviceCgroup) bool {
+		every := d.Type == "" || d.Type == "a"
+		return !d.Allow && (all || !every)
+	})
 }
 
 func (c *compiler) compileDeviceFilter(r *specs.LinuxResources) {

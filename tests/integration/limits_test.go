@@ -352,3 +352,40 @@ func TestBadLimits(t *testing.T) {
 		})
 	}
 }
+
+// With no cgroup, what asks for no limit runs in the caller's, and a limit is refused by its field: it would not hold.
+func TestCgroupManagerDisabled(t *testing.T) {
+	t.Parallel()
+	berthOnly(t, "an error; crun passes all limits over")
+	run := func(resources *specs.LinuxResources) result {
+		c := newContainer(t, withLinux(func(l *specs.Linux) { l.Resources = resources }), withScript("cat /proc/self/cgroup"))
+		return oci(t, append([]string{"--root", c.stateRoot, "--cgroup-manager", "disabled"}, c.command("run", nil)...)...)
+	}
+	unlimited := &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr[int64](-1)}}
+	own := ownCgroups(t)
+	r := run(unlimited).ok(t)
+	// systemd moves a service in v1's hierarchies when a unit beside it gets a first limit, as other tests' scopes do.
+	for now := ownCgroups(t); now != own; now = ownCgroups(t) {
+		own, r = now, run(unlimited).ok(t)
+	}
+	want(t, "cgroup", r.stdout, own)
+	want(t, "warnings", r.stderr, "")
+	r = run(&specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}}}).ok(t)
+	wantContains(t, "warning", r.stderr, "warning: linux.resources.devices[0]")
+	checkOneLine(t, "run", run(&specs.LinuxResources{Unified: map[string]string{"pids.max": "7"}}).exits(t, 1),
+		[]string{"linux.resources.unified", "this limit cannot be set"})
+	if host.cgroups.v1["memory"] != "" {
+		checkOneLine(t, "run", run(&specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: ptr[int64](1 << 30)}}).exits(t, 1),
+			[]string{"linux.resources.memory.limit: this limit cannot be set", "--cgroup-manager disabled"})
+	}
+}
+
+// ownCgroups gives /proc/self/cgroup of the test.
+func ownCgroups(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
