@@ -37,6 +37,26 @@ type Placement struct {
 	// Available are the controllers of the v2 hierarchy's mount.
 	Available []string
 	Folders   []Folder
+	// Refused are folders that this user may not make or use, in hierarchies
+	// which the container has none in then.
+	Refused []Refusal
+}
+
+// Refusal is a folder that cannot be had, and why.
+type Refusal struct {
+	Folder
+	Cause string
+}
+
+// Denies returns the refusal that a write meets; nil for none.
+func (p *Placement) Denies(w *Write) *Refusal {
+	for i := range p.Refused {
+		r := &p.Refused[i]
+		if r.Unified == w.Unified && (w.Unified || has(r.Controllers, w.Controller)) {
+			return r
+		}
+	}
+	return nil
 }
 
 // Place decides where a container's cgroup is, for the cgroupfs driver.
@@ -51,6 +71,16 @@ type Placement struct {
 // Refused: the root cgroup itself, a path with "..", a systemd
 // slice:prefix:name. The errors name linux.cgroupsPath.
 func Place(l *Layout, cgroupsPath, id string) (*Placement, error) {
+	return place(l, cgroupsPath, id, false)
+}
+
+// PlaceWherePossible is Place for who can do without a cgroup: a hierarchy in
+// which the path cannot be found is among the placement's Refused, and no error.
+func PlaceWherePossible(l *Layout, cgroupsPath, id string) (*Placement, error) {
+	return place(l, cgroupsPath, id, true)
+}
+
+func place(l *Layout, cgroupsPath, id string, lenient bool) (*Placement, error) {
 	p := &Placement{Origin: "linux.cgroupsPath", Folders: make([]Folder, 0, len(l.Hierarchies))}
 	name := cgroupsPath
 	if name == "" {
@@ -67,6 +97,11 @@ func Place(l *Layout, cgroupsPath, id string) (*Placement, error) {
 		at := name
 		if name[0] != '/' {
 			parent, err := h.parent()
+			if err != nil && lenient {
+				p.Refused = append(p.Refused, Refusal{Cause: err.Error(),
+					Folder: Folder{Mountpoint: h.Mountpoint, Controllers: h.Controllers, Name: h.Name, Unified: h.Unified}})
+				continue
+			}
 			if err != nil {
 				return nil, fmt.Errorf("linux.cgroupsPath: %q: %w", name, err)
 			}
@@ -111,7 +146,7 @@ func checkPath(name string) error {
 // parent is the folder, below the hierarchy's mount point, in which relative
 // paths are taken; without a trailing slash.
 func (h *Hierarchy) parent() (string, error) {
-	own, ok := h.ownBelowMount()
+	own, ok := h.OwnBelowMount()
 	if !ok {
 		return "", fmt.Errorf("a relative path is taken from the caller's own cgroup, and that (%s) is not below %s, which shows %s: give an absolute path",
 			h.Own, h.Mountpoint, h.Root)
@@ -122,9 +157,9 @@ func (h *Hierarchy) parent() (string, error) {
 	return strings.TrimSuffix(own, "/"), nil
 }
 
-// ownBelowMount is this process's cgroup as a path below Mountpoint; false when
+// OwnBelowMount is this process's cgroup as a path below Mountpoint; false when
 // the mount does not show it, or a cgroup namespace hides where it is.
-func (h *Hierarchy) ownBelowMount() (string, bool) {
+func (h *Hierarchy) OwnBelowMount() (string, bool) {
 	own := strings.TrimSuffix(h.Own, " (deleted)")
 	if own == "/.." || strings.HasPrefix(own, "/../") || strings.HasPrefix(h.Root, "/..") {
 		return "", false
