@@ -215,18 +215,25 @@ func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, erro
 	if c.Bool("systemd-cgroup") {
 		manager = libcontainer.Systemd
 	}
+	ordinary, err := ordinaryUser()
+	if err != nil {
+		return ctx, err
+	}
+	rootless := ordinary
 	switch r := c.String("rootless"); r {
-	case "true", "false", "auto":
+	case "true", "false":
+		rootless = r == "true"
+	case "auto":
 	default:
 		return ctx, fmt.Errorf("--rootless %q: use true, false or auto", r)
 	}
 	// Commands that keep no state work without a place for it.
-	root, err := stateRoot(c.String("root"))
+	root, err := stateRoot(c.String("root"), ordinary)
 	if name := c.Args().First(); err != nil && !stateless(name) {
 		return ctx, err
 	}
 	a.runtime = &libcontainer.Runtime{Root: root, Version: version, Log: a.log.write, Debug: a.log.level <= slog.LevelDebug,
-		CgroupManager: manager, UserSystemd: os.Geteuid() != 0}
+		CgroupManager: manager, Rootless: rootless, UserSystemd: rootless}
 	if a.trace = c.String("trace"); a.trace != "" {
 		a.runtime.Trace = &libcontainer.Trace{}
 	}
@@ -242,8 +249,17 @@ func stateless(command string) bool {
 	return false
 }
 
+// ordinaryUser says whether berth is without root's powers over the host: as
+// another user, or as root of a user namespace.
+func ordinaryUser() (bool, error) {
+	if os.Geteuid() != 0 {
+		return true, nil
+	}
+	return libcontainer.InUserns()
+}
+
 // stateRoot returns the absolute path of the state root.
-func stateRoot(flag string) (string, error) {
+func stateRoot(flag string, ordinary bool) (string, error) {
 	if flag != "" {
 		abs, err := filepath.Abs(flag)
 		if err != nil {
@@ -251,11 +267,14 @@ func stateRoot(flag string) (string, error) {
 		}
 		return abs, nil
 	}
-	if os.Geteuid() == 0 {
+	if !ordinary {
 		return "/run/berth", nil
 	}
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
 		return filepath.Join(dir, "berth"), nil
+	}
+	if os.Geteuid() == 0 {
+		return "/run/berth", nil // of a whole system in a user namespace
 	}
 	return "", errors.New("no place for containers' state: set XDG_RUNTIME_DIR, or name a folder with --root")
 }

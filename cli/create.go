@@ -56,6 +56,9 @@ func createOptions(c *cli.Command) (*libcontainer.CreateOptions, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := bundle.CheckUser(); err != nil {
+		return nil, err
+	}
 	opt := &libcontainer.CreateOptions{
 		ID:            id,
 		Bundle:        bundle,

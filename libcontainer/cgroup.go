@@ -25,21 +25,33 @@ const (
 )
 
 // place decides where a container's cgroup is, and in which unit of systemd's.
-// Nothing is connected to or made.
-func (r *Runtime) place(s *specs.Spec, id string, host *facts.Host, controlGroup string) (*cgroups.Placement, *systemd.Unit, error) {
+// Nothing is connected to or made. A lenient placement leaves out what this user
+// may not make.
+func (r *Runtime) place(s *specs.Spec, id string, host *facts.Host, controlGroup string, lenient bool) (*cgroups.Placement, *systemd.Unit, error) {
 	if host.Cgroups == nil || r.CgroupManager == NoCgroup {
 		return nil, nil, nil
 	}
-	if r.CgroupManager != Systemd {
-		p, err := cgroups.Place(host.Cgroups, cgroupsPath(s), id)
-		return p, nil, err
+	place := cgroups.Place
+	if lenient {
+		place = cgroups.PlaceWherePossible
 	}
-	unit, err := systemd.ParsePath(cgroupsPath(s), id, s.Annotations, r.UserSystemd)
+	path := cgroupsPath(s)
+	var unit *systemd.Unit
+	if r.CgroupManager == Systemd {
+		u, err := systemd.ParsePath(path, id, s.Annotations, r.UserSystemd)
+		if err != nil {
+			return nil, nil, err
+		}
+		unit, path = &u, u.CgroupPath(controlGroup)
+	}
+	p, err := place(host.Cgroups, path, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := cgroups.Place(host.Cgroups, unit.CgroupPath(controlGroup), id)
-	return p, &unit, err
+	if lenient {
+		fs.Permit(p, host.Cgroups, unit != nil)
+	}
+	return p, unit, nil
 }
 
 // connectSystemd connects to the manager that is to make the scope.

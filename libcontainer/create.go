@@ -66,7 +66,7 @@ type creation struct {
 	unit    *systemd.Unit
 	systemd *systemd.Conn
 	scoped  bool // the scope has been started
-	planned bool // nothing but the plan is wanted, as root would get it
+	planned bool // nothing but the plan is wanted
 	join    *fs.Join
 	unified int // the v2 folder's descriptor, cgroup's own; -1 for none
 	process *nsenter.Process
@@ -135,19 +135,23 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 		return nil, err
 	}
 	m.host = host
-	if m.planned {
-		host.Permitted = ^uint64(0)
-	} else if host.Permitted&(1<<unix.CAP_SYS_ADMIN) == 0 {
-		return nil, errors.New("making a container needs the powers of root (CAP_SYS_ADMIN): rootless containers are not supported by this version of berth yet: run it as root")
-	}
 	opt, b := m.opt, m.opt.Bundle
-	in := compile.Input{Spec: b.Spec, ID: opt.ID, Bundle: b.Path, Host: host,
+	s := b.Spec
+	lenient := r.Rootless
+	if !host.Has(unix.CAP_SYS_ADMIN) && compile.JoinFlags(s)&unix.CLONE_NEWUSER == 0 {
+		if !m.planned {
+			return nil, noUserns(host)
+		}
+		// Such a plan can only be meant for root.
+		host.Permitted, lenient = ^uint64(0), false
+	}
+	in := compile.Input{Spec: s, ID: opt.ID, Bundle: b.Path, Host: host,
 		NoPivot: opt.NoPivot, NoNewKeyring: opt.NoNewKeyring, Wait: opt.Wait, LateEnv: opt.ListenFDs > 0}
 	controlGroup := "/"
 	if m.systemd != nil {
 		controlGroup = m.systemd.ControlGroup()
 	}
-	m.place, m.unit, err = r.place(b.Spec, opt.ID, host, controlGroup)
+	m.place, m.unit, err = r.place(b.Spec, opt.ID, host, controlGroup, lenient)
 	if err != nil {
 		return nil, err
 	}
@@ -183,10 +187,26 @@ func (r *Runtime) Plan(opt *CreateOptions) (*compile.Output, error) {
 	return r.compile(&creation{opt: opt, planned: true})
 }
 
+// makeRoot makes the state root. One in $XDG_RUNTIME_DIR is to stay there, which
+// the sticky bit says (XDG Base Directory Specification); others may not look.
+func (r *Runtime) makeRoot() error {
+	err := unix.Mkdir(r.Root, 0o711)
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	if err != nil {
+		return os.MkdirAll(r.Root, 0o711)
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); r.Rootless && dir != "" && filepath.Dir(r.Root) == filepath.Clean(dir) {
+		return os.Chmod(r.Root, 0o700|os.ModeSticky)
+	}
+	return nil
+}
+
 // reserve makes the container's folder, which is what makes the id taken, and
 // locks it.
 func (r *Runtime) reserve(opt *CreateOptions) (*Container, error) {
-	if err := os.MkdirAll(r.Root, 0o711); err != nil {
+	if err := r.makeRoot(); err != nil {
 		return nil, fmt.Errorf("make the state root: %w: choose another with --root", err)
 	}
 	c := &Container{runtime: r, dir: r.dir(opt.ID)}

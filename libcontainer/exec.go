@@ -244,6 +244,9 @@ func hostOf(in *entrance, process *specs.Process) (*facts.Host, error) {
 	}
 	if in.flags&unix.CLONE_NEWUSER != 0 {
 		host.Permitted = ^uint64(0) // in there it has them all
+		if host.NoSetgroups, err = probe.SetgroupsDenied(strconv.Itoa(in.pid)); err != nil {
+			return nil, fmt.Errorf("user namespace of process %d: %w", in.pid, err)
+		}
 	}
 	return host, probeLabels(host, process, "")
 }

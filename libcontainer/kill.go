@@ -14,7 +14,7 @@ import (
 )
 
 // Kill sends a signal to the container's init, or with all to every process in
-// its cgroup; with all, a container that has none any more is fine.
+// its cgroup, or where it has none in its pid namespace; with all, a container that has none any more is fine.
 //
 // SIGKILL is for the whole container: where init's death does not take the
 // others with it, since the pid namespace is not its own, they are killed too,
@@ -44,6 +44,15 @@ func (r *Runtime) Kill(id string, signal int, all bool) error {
 	if status == specs.StateStopped || status == specs.StateCreating {
 		// Engines take "container not running" to mean that it is gone.
 		return fmt.Errorf("cannot kill container %q: container not running (it is %s)", id, status)
+	}
+	if all && c.Cgroup == nil {
+		own, err := c.ownsPidNamespace()
+		if err != nil {
+			return err
+		}
+		if own {
+			return c.signalNamespace(signal)
+		}
 	}
 	return c.signal(signal)
 }

@@ -24,6 +24,8 @@ import (
 //	  v1 cgroups, limits                    rootfs, first mounts
 //	  makes the seccomp program
 //	  limits, OOM score - PointUserns ----> (with a user namespace only)
+//	  id maps                               is made when others were joined, or
+//	                                        mapped by newuidmap(1), here
 //	  tasks files ------- PointCgroup ----> enters its v1 cgroups
 //	                                        cgroup mounts, devices
 //	  relays or sends <-- PointConsole ---- terminal's master
@@ -41,11 +43,14 @@ import (
 // waits for start.
 func (m *creation) meet() error {
 	p := m.process
-	if m.compile.AtUserns {
-		if err := m.grant(); err != nil {
+	if m.compile.AsksAtUserns {
+		// Answers that nobody asks for come after this one.
+		if _, err := p.Recv(); err != nil {
 			return err
 		}
-		if err := p.Answer(plan.PointUserns, nil); err != nil {
+	}
+	if m.compile.AtUserns {
+		if err := m.atUserns(); err != nil {
 			return err
 		}
 	}

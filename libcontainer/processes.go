@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,8 @@ func (r *Runtime) Processes(id string) ([]int, error) {
 	return pids, nil
 }
 
-// processesWithoutCgroup knows of init alone.
+// processesWithoutCgroup knows those of init's pid namespace where that is the
+// container's own, and init alone where it is not.
 func (c *Container) processesWithoutCgroup() ([]int, error) {
 	if c.Pid == 0 {
 		return nil, nil
@@ -41,7 +43,65 @@ func (c *Container) processesWithoutCgroup() ([]int, error) {
 	if err != nil || !alive {
 		return nil, err
 	}
-	return []int{c.Pid}, nil
+	own, err := c.ownsPidNamespace()
+	if err != nil {
+		return nil, err
+	}
+	ns := pidNamespace(c.Pid)
+	if !own || ns == 0 {
+		return []int{c.Pid}, nil
+	}
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("processes of container %q: %w", c.ID, err)
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("processes of container %q: %w", c.ID, err)
+	}
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil && pidNamespace(pid) == ns {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids, nil
+}
+
+// pidNamespace is the inode number of a process's pid namespace; 0 where it has
+// ended, or is another user's.
+func pidNamespace(pid int) uint64 {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/"+strconv.Itoa(pid)+"/ns/pid", &st); err != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// signalNamespace signals every process of a container that has no cgroup.
+func (c *Container) signalNamespace(signal int) error {
+	pids, err := c.processesWithoutCgroup()
+	if err != nil {
+		return err
+	}
+	ns := pidNamespace(c.Pid)
+	for _, pid := range pids {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue // it has ended
+		}
+		// The number may be another process's by now.
+		if pidNamespace(pid) == ns {
+			err = unix.PidfdSendSignal(fd, unix.Signal(signal), nil, 0)
+		}
+		unix.Close(fd)
+		if err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("send signal %d to process %d of container %q: %w", signal, pid, c.ID, err)
+		}
+	}
+	return nil
 }
 
 // Exit is how a container's first process ended.
@@ -113,7 +173,7 @@ func (c *Container) exit(pidfd int) Exit {
 
 // zombieStatus reads how a process ended that its parent has not reaped yet.
 func zombieStatus(pid int, started uint64) (unix.WaitStatus, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, err := readFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return 0, err
 	}

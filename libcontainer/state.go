@@ -31,6 +31,9 @@ type Runtime struct {
 	Version string
 	// CgroupManager says who makes containers' cgroups; empty is Cgroupfs.
 	CgroupManager CgroupManager
+	// Rootless says that a container without limits does without the cgroups
+	// that this user may not make.
+	Rootless bool
 	// UserSystemd asks the caller's own systemd manager, not process 1.
 	UserSystemd bool
 	// Trace collects what takes how long; nil for none.

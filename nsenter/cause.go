@@ -28,9 +28,28 @@ func (e *StepError) cause() string {
 			return text + ": its interpreter or dynamic loader is missing in the rootfs"
 		}
 	case plan.OpenTree:
-		if e.Errno == unix.ENOENT {
+		switch {
+		case e.Errno == unix.ENOENT:
 			return text + ": make the source, or take the mount out"
+		case e.Errno == unix.EINVAL && !op.Recursive:
+			return text + ": file systems are mounted below it, which a user namespace may not uncover: use rbind"
 		}
+	case plan.MountSetattr:
+		if e.Errno == unix.EPERM {
+			return text + ": the host's mount has ro, nosuid, nodev, noexec or its times locked for this user namespace: take the opposite option (rw, suid, dev, exec, …) out"
+		}
+	case plan.Setns, plan.Fsmount, plan.Setgroups:
+		if e.Errno == unix.EPERM {
+			return text + ownerHint(op)
+		}
+		if op, ok := op.(plan.Fsmount); ok && e.Errno == unix.EINVAL && namesID(op.Params) {
+			return text + ": an id that uid= or gid= names must be mapped in the user namespace: map it, or take the option out"
+		}
+		if op, ok := op.(plan.Fsmount); ok && e.Errno == unix.ENODEV {
+			return fmt.Sprintf("%s: this kernel knows no file system %q", text, op.Fstype)
+		}
+	case plan.Attach:
+		return text + mountPointHint(e.Errno)
 	case plan.Mknod:
 		if e.Errno == unix.EEXIST {
 			return text + ": remove it from the rootfs, or mount a tmpfs over the folder"
@@ -38,10 +57,6 @@ func (e *StepError) cause() string {
 	case plan.Chdir:
 		if e.Errno == unix.ENOTDIR {
 			return text + ": name a folder"
-		}
-	case plan.Fsmount:
-		if e.Errno == unix.ENODEV {
-			return fmt.Sprintf("%s: this kernel knows no file system %q", text, op.Fstype)
 		}
 	case plan.Affinity, plan.Scheduler, plan.Ioprio, plan.Mempolicy:
 		return text + schedulingHint(op, e.Errno)
@@ -53,6 +68,46 @@ func (e *StepError) cause() string {
 		}
 	}
 	return text
+}
+
+// namesID says whether a file system's parameters name a user or group.
+func namesID(params []string) bool {
+	for _, p := range params {
+		if strings.HasPrefix(p, "uid=") || strings.HasPrefix(p, "gid=") {
+			return true
+		}
+	}
+	return false
+}
+
+// mountPointHint says why a mount point that is missing could not be made.
+func mountPointHint(errno syscall.Errno) string {
+	switch errno {
+	case unix.EROFS:
+		return ": it is missing, and cannot be made here: make it in the rootfs beforehand"
+	case unix.EACCES:
+		return ": it is missing or not in reach, and the container's root may not make it: make it in the rootfs, or give the rootfs to who that is on the host (chown)"
+	}
+	return ""
+}
+
+// ownerHint says what a user namespace may do only with what belongs to it.
+func ownerHint(op plan.Op) string {
+	switch op := op.(type) {
+	case plan.Setns:
+		return ": to join a namespace takes CAP_SYS_ADMIN in the user namespace that owns it: join that one by path too, or run berth as root"
+	case plan.Setgroups:
+		return ": setgroups(2) is denied in this user namespace (user_namespaces(7)): take the groups out"
+	case plan.Fsmount:
+		switch op.Fstype {
+		case "proc":
+			return ": in a user namespace it takes a pid namespace that belongs to it, and that nothing is mounted over parts of the host's /proc: add {\"type\": \"pid\"} to linux.namespaces, or bind the host's /proc"
+		case "cgroup", "cgroup2":
+			return ": in a user namespace it takes a cgroup namespace that belongs to it: add {\"type\": \"cgroup\"} to linux.namespaces, or take the mount out"
+		}
+		return ": only the host's root may mount this file system"
+	}
+	return ""
 }
 
 // linkHint says what is wrong with a link in the rootfs; openat2(2) has one
@@ -73,9 +128,12 @@ func linkHint(op plan.Op) string {
 	return ": a link in the rootfs goes round in circles, or through /proc"
 }
 
-// labelHint says why the kernel refuses an AppArmor profile or SELinux label.
+// labelHint says why the kernel refuses an AppArmor profile, a SELinux label or
+// an OOM score.
 func labelHint(path string, errno syscall.Errno) string {
 	switch {
+	case path == "self/oom_score_adj" && (errno == unix.EACCES || errno == unix.EPERM):
+		return ": only root of the host may lower it: give one that is not below berth's own (see /proc/self/oom_score_adj)"
 	case path == "self/attr/apparmor/exec" && errno == unix.ENOENT:
 		return ": the profile is not loaded: load it with apparmor_parser, see aa-status"
 	case path == "self/attr/apparmor/exec" && (errno == unix.EACCES || errno == unix.EPERM):

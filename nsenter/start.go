@@ -26,6 +26,9 @@ type Command struct {
 	Cloneflags uintptr
 	// UIDMappings and GIDMappings are written for a new user namespace.
 	UIDMappings, GIDMappings []syscall.SysProcIDMap
+	// DenySetgroups denies setgroups(2) in it, as a user without root's powers
+	// must before the groups' mapping is written; user_namespaces(7).
+	DenySetgroups bool
 	// UID and GID are who the executor is in it: a user that is mapped.
 	UID, GID uint32
 	// KeepCaps keeps all capabilities up to the highest one over execve
@@ -158,7 +161,7 @@ func startError(err error) error {
 	case errors.Is(err, unix.ENOSPC):
 		return fmt.Errorf("clone the container's process: %w: a limit of user.max_*_namespaces (sysctl) is reached", err)
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("clone the container's process: %w: new namespaces need root or a user namespace in linux.namespaces", err)
+		return fmt.Errorf("clone the container's process: %w: new namespaces need root or a user namespace in linux.namespaces, and that the host lets ordinary users make one (sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)", err)
 	case errors.Is(err, unix.EAGAIN):
 		return fmt.Errorf("clone the container's process: %w: a pids limit or RLIMIT_NPROC is reached", err)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EACCES):
@@ -168,14 +171,16 @@ func startError(err error) error {
 }
 
 // userns has the runtime write the mappings and makes the executor the
-// namespace's root, or keeps its capabilities where there is none.
+// namespace's root, or keeps its capabilities where there is none, or none yet.
 func (c *Command) userns(sys *syscall.SysProcAttr) {
-	if len(c.UIDMappings) == 0 {
+	if c.Cloneflags&unix.CLONE_NEWUSER == 0 {
 		return
 	}
-	sys.UidMappings, sys.GidMappings = c.UIDMappings, c.GIDMappings
-	sys.GidMappingsEnableSetgroups = true
-	sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID}
+	if len(c.UIDMappings) > 0 {
+		sys.UidMappings, sys.GidMappings = c.UIDMappings, c.GIDMappings
+		sys.GidMappingsEnableSetgroups = !c.DenySetgroups
+		sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID, NoSetGroups: c.DenySetgroups}
+	}
 	for n := 0; n <= c.KeepCaps; n++ {
 		sys.AmbientCaps = append(sys.AmbientCaps, uintptr(n))
 	}

@@ -25,7 +25,7 @@ func (c *compiler) compileCgroupMount(origin plan.Origin, m *specs.Mount, o *opt
 		return
 	}
 	if l.Mode == cgroups.V2 || m.Type == "cgroup2" {
-		c.cgroup2(origin, o, at, c.unifiedFolder())
+		c.cgroup2(origin, o, at, c.unifiedPath())
 		return
 	}
 	// A tmpfs with a folder for each hierarchy; cgroups(7).
@@ -38,7 +38,7 @@ func (c *compiler) compileCgroupMount(origin plan.Origin, m *specs.Mount, o *opt
 		into := at
 		into.Target = path.Join(at.Target, path.Base(h.Mountpoint))
 		if h.Unified {
-			c.cgroup2(origin, o, into, c.unifiedFolder())
+			c.cgroup2(origin, o, into, c.unifiedPath())
 			continue
 		}
 		c.cgroup1(origin, o, into, h)
@@ -73,15 +73,15 @@ func (c *compiler) cgroup1(origin plan.Origin, o *options, at plan.Attach, h *cg
 	}
 }
 
-// cgroup2 mounts the v2 hierarchy. Where that is not permitted, the
-// container's own folder is bound.
-func (c *compiler) cgroup2(origin plan.Origin, o *options, at plan.Attach, own *cgroups.Folder) {
+// cgroup2 mounts the v2 hierarchy. Where that is not permitted, the folder at
+// own is bound, if there is one.
+func (c *compiler) cgroup2(origin plan.Origin, o *options, at plan.Attach, own string) {
 	mount := plan.Fsmount{Fstype: "cgroup2", Source: "cgroup", Params: o.params, Attr: o.set, Into: plan.SlotMount}
-	if own == nil {
+	if own == "" {
 		c.p.Add(origin, mount)
 	} else {
 		c.p.AddTolerant(origin, mount, 2, errEPERM, errEBUSY)
-		c.p.Add(origin, plan.OpenTree{Path: own.Full(), Into: plan.SlotMount})
+		c.p.Add(origin, plan.OpenTree{Path: own, Into: plan.SlotMount})
 		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Set: o.set, Clear: o.clear})
 	}
 	c.recursive(origin, plan.SlotMount, o)
@@ -102,9 +102,18 @@ func (c *compiler) cgroupFolder(mountpoint string) *cgroups.Folder {
 	return nil
 }
 
-func (c *compiler) unifiedFolder() *cgroups.Folder {
-	if h := c.Host.Cgroups.Unified(); h != nil {
-		return c.cgroupFolder(h.Mountpoint)
+// unifiedPath is the folder on v2 that the container is in: its own, or without
+// root's powers perhaps berth's; "" for neither.
+func (c *compiler) unifiedPath() string {
+	h := c.Host.Cgroups.Unified()
+	if h == nil {
+		return ""
 	}
-	return nil
+	if f := c.cgroupFolder(h.Mountpoint); f != nil {
+		return f.Full()
+	}
+	if own, ok := h.OwnBelowMount(); ok && c.unprivileged() {
+		return path.Join(h.Mountpoint, own)
+	}
+	return ""
 }

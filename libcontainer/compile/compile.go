@@ -76,6 +76,16 @@ type Output struct {
 	UIDMappings, GIDMappings []specs.LinuxIDMapping
 	// AtUserns says that the plan stops at plan.PointUserns.
 	AtUserns bool
+	// AsksAtUserns says that the executor tells when it is there.
+	AsksAtUserns bool
+	// MapAtUserns says that the parent writes the mappings there, and not before
+	// the executor is executed: newuidmap(1) and newgidmap(1) write those that
+	// UIDHelper and GIDHelper say.
+	MapAtUserns          bool
+	UIDHelper, GIDHelper bool
+	// DenySetgroups says that setgroups(2) must be denied in the user namespace
+	// before the groups' mapping can be written.
+	DenySetgroups bool
 	// Delegate says that the container may manage its cgroup itself.
 	Delegate bool
 	// Sources are the bind mounts' sources that the plan expects in slots.
@@ -107,6 +117,7 @@ type compiler struct {
 	program    string    // a hook's path, in place of args[0]; "" for a process
 	unlabelled bool      // that labels are passed over has been warned of
 	limited    bool      // the resource limits are set
+	noGroups   bool      // setgroups(2) is denied to the process
 }
 
 // Compile returns the plan for a container's first process. All problems it
@@ -322,7 +333,14 @@ func (c *compiler) needProc(origin plan.Origin) {
 		c.p.Add(origin, plan.DirOpen{Path: "/proc", Into: plan.SlotProc})
 		return
 	}
-	c.p.Add(origin, plan.Fsmount{Fstype: "proc", Attr: attrNosuid | attrNodev | attrNoexec, Into: plan.SlotProc})
+	proc := plan.Fsmount{Fstype: "proc", Attr: attrNosuid | attrNodev | attrNoexec, Into: plan.SlotProc}
+	if c.unprivileged() && !c.isNew(specs.PIDNamespace) {
+		// That of another's pid namespace cannot be mounted, but be used.
+		c.p.AddTolerant(origin, proc, 1, errEPERM)
+		c.p.Add(origin, plan.DirOpen{Path: "/proc", Into: plan.SlotProc})
+		return
+	}
+	c.p.Add(origin, proc)
 }
 
 func quote(s string) string { return `"` + s + `"` }

@@ -52,6 +52,7 @@ func execCompiler(in *ExecInput) *compiler {
 		Input: Input{Spec: &s, ID: in.ID, Host: in.Host, NoNewKeyring: in.NoNewKeyring}}
 	c.p = &c.out.Plan
 	c.execUserns = in.Namespaces&cloneNewuser != 0
+	c.noGroups = in.Host.NoSetgroups
 	c.p.Steps = make([]plan.Step, 0, 40)
 	return c
 }

@@ -15,6 +15,13 @@ const (
 	cloneNewnet    = 0x40000000
 )
 
+// Capabilities; capabilities(7).
+const (
+	capSetgid   = 6
+	capSetuid   = 7
+	capSysAdmin = 21
+)
+
 // MOUNT_ATTR_* bits; mount_setattr(2).
 const (
 	attrRdonly      = 0x1

@@ -57,6 +57,10 @@ func TestConstants(t *testing.T) {
 		"MS_STRICTATIME": {msStrictatime, unix.MS_STRICTATIME},
 		"MS_LAZYTIME":    {msLazytime, unix.MS_LAZYTIME},
 
+		"CAP_SETGID":    {capSetgid, unix.CAP_SETGID},
+		"CAP_SETUID":    {capSetuid, unix.CAP_SETUID},
+		"CAP_SYS_ADMIN": {capSysAdmin, unix.CAP_SYS_ADMIN},
+
 		"EPERM":  {errEPERM, uint64(unix.EPERM)},
 		"ENOENT": {errENOENT, uint64(unix.ENOENT)},
 		"EACCES": {errEACCES, uint64(unix.EACCES)},

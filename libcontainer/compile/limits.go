@@ -34,8 +34,37 @@ func (c *compiler) compileLimits() {
 	for _, p := range problems {
 		c.errs = append(c.errs, p)
 	}
-	c.out.Limits.Writes = writes
+	c.out.Limits.Writes = c.possible(writes)
+	if c.Host.Userns || !c.Host.Has(capSysAdmin) {
+		// Only root of the host may filter devices, and no other may make nodes
+		// of them: what the container has are the host's, with their modes. The
+		// list that engines write, all denied and some allowed, loses nothing by it.
+		if i := denies(r, false); i >= 0 {
+			c.warn(fmt.Sprintf("linux.resources.devices[%d]: only root of the host can filter devices: this rule has no effect, and the device files' modes say who may use them", i))
+		}
+		return
+	}
 	c.compileDeviceFilter(r)
+}
+
+// possible refuses limits of cgroups that this user may not make, each field
+// once, and leaves out what only says that there is no limit.
+func (c *compiler) possible(writes []cgroups.Write) []cgroups.Write {
+	if len(c.Cgroup.Refused) == 0 {
+		return writes
+	}
+	told := ""
+	return slices.DeleteFunc(writes, func(w cgroups.Write) bool {
+		r := c.Cgroup.Denies(&w)
+		if r == nil {
+			return false
+		}
+		if !w.Optional && !unlimited(&w) && w.Origin != told {
+			told = w.Origin
+			c.problem(plan.At(w.Origin), "this limit cannot be set: "+r.Cause+": take it out, run berth as root, or have a cgroup delegated to you (with systemd and cgroup v2: --systemd-cgroup, or run berth in a unit with Delegate=yes)")
+		}
+		return true
+	})
 }
 
 // unlimited says whether a write asks for no limit, which is what there is
@@ -65,7 +94,7 @@ func (c *compiler) withoutCgroup(r *specs.LinuxResources) {
 			c.problem(plan.At(told), "this limit cannot be set: "+cause)
 		}
 	}
-	if i := denies(r, true); i >= 0 {
+	if i := denies(r, !c.Host.Userns && c.Host.Has(capSysAdmin)); i >= 0 {
 		c.warn(fmt.Sprintf("linux.resources.devices[%d]: devices cannot be filtered without a cgroup: this rule has no effect", i))
 	}
 }

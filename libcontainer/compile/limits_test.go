@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/cgroups"
 )
 
 // Without a cgroup every limit is refused by its field, what asks for none is passed over, and device rules that do
@@ -61,6 +63,30 @@ func TestLimitsWithoutCgroup(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// An ordinary user's device rules are told where they deny a device of their own; the list of engines is not.
+func TestDeviceRulesOfOrdinaryUser(t *testing.T) {
+	major := int64(10)
+	engines := []specs.LinuxDeviceCgroup{{Access: "rwm"}, {Allow: true, Type: "c", Major: &major, Access: "rw"}}
+	for _, c := range []struct {
+		rules []specs.LinuxDeviceCgroup
+		warns string
+	}{
+		{engines, ""},
+		{[]specs.LinuxDeviceCgroup{{Allow: true}, {Type: "c", Major: &major, Access: "w"}}, "linux.resources.devices[1]: only root of the host can filter devices"},
+	} {
+		out, err := Compile(rootlessInput(t, func(in *Input) {
+			in.Cgroup = &cgroups.Placement{}
+			in.Spec.Linux.Resources = &specs.LinuxResources{Devices: c.rules}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(out.Warnings, "\n"); !strings.HasPrefix(got, c.warns) || c.warns == "" && got != "" {
+			t.Errorf("warnings %q, want %q", got, c.warns)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, a
 	if at.Target == "/dev" {
 		c.devBind = true
 	}
-	at.Mount = c.bindSource(origin, source, o.rbind, o.srcNofollow || o.copySymlink)
+	at.Mount = c.bindSource(origin, Source{Path: source, Recursive: o.rbind, Nofollow: o.srcNofollow || o.copySymlink})
 	link := len(c.p.Steps)
 	if o.copySymlink {
 		// Where the source is no link, all the rest up to Attach.
@@ -167,8 +167,20 @@ func (c *compiler) readonlySys(origin plan.Origin, target string) {
 
 // attributes changes what the option words ask for on the mount at hand.
 func (c *compiler) attributes(origin plan.Origin, mount plan.Slot, o *options) {
-	if o.set|o.clear != 0 {
-		c.p.Add(origin, plan.MountSetattr{Mount: mount, Set: o.set, Clear: o.clear})
+	const times = attrAtimeMask | attrNodiratime
+	whole := plan.MountSetattr{Mount: mount, Set: o.set, Clear: o.clear}
+	rest := plan.MountSetattr{Mount: mount, Set: o.set &^ times, Clear: o.clear &^ times}
+	switch {
+	case o.set|o.clear == 0:
+	case rest == whole || !c.unprivileged():
+		c.p.Add(origin, whole)
+	case rest.Set|rest.Clear == 0:
+		// How access times are kept is locked in a user namespace, and no more than a
+		// preference: what the host has stays.
+		c.p.AddTolerant(origin, whole, 0, errEPERM)
+	default:
+		c.p.AddTolerant(origin, whole, 1, errEPERM)
+		c.p.Add(origin, rest)
 	}
 	c.recursive(origin, mount, o)
 }
@@ -208,12 +220,13 @@ func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options
 	if nosymfollow {
 		fsmount.Attr &^= attrNosymfollow
 	}
-	hostsSys := m.Type == "sysfs" && c.inUserns()
-	if hostsSys {
-		// Only who owns the network namespace may mount its sysfs; the host's
-		// shows the same then.
+	hosts := ""
+	if c.unprivileged() {
+		hosts = hostsOwn(m.Type)
+	}
+	if hosts != "" {
 		c.p.AddTolerant(origin, fsmount, 2, errEPERM)
-		c.p.Add(origin, plan.OpenTree{Path: "/sys", Recursive: true, Into: into})
+		c.p.Add(origin, plan.OpenTree{Path: hosts, Recursive: true, Into: into})
 		c.p.Add(origin, plan.MountSetattr{Mount: into, Recursive: c.Host.MountSetattr, Set: set})
 	} else {
 		c.p.Add(origin, fsmount)
@@ -227,7 +240,7 @@ func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options
 	}
 	c.recursive(origin, into, o)
 	c.p.Add(origin, at)
-	if hostsSys && set&attrRdonly != 0 {
+	if hosts == "/sys" && set&attrRdonly != 0 {
 		c.readonlySys(origin, at.Target)
 	}
 	if m.Type == "proc" && at.Target == "/proc" && hidesSys(o.params) {
@@ -240,6 +253,19 @@ func (c *compiler) compileFsmount(origin plan.Origin, m *specs.Mount, o *options
 // mount_setattr(2) (5.14).
 func (c *compiler) tooOldForFsmount(set uint64) bool {
 	return set&attrNosymfollow != 0 && !c.Host.Kernel.AtLeast(5, 14)
+}
+
+// hostsOwn is where the host has a file system that shows the same as a new one
+// would, which may be mounted only by who owns the network namespace (sysfs) or
+// the IPC namespace (mqueue); "" for others.
+func hostsOwn(fstype string) string {
+	switch fstype {
+	case "sysfs":
+		return "/sys"
+	case "mqueue":
+		return "/dev/mqueue"
+	}
+	return ""
 }
 
 // kernelTree says whether a file system must be mounted where its target says,

@@ -51,13 +51,15 @@ func (c *compiler) isNew(t specs.LinuxNamespaceType) bool {
 func (c *compiler) compileNamespaces() {
 	c.namespaces = make(map[specs.LinuxNamespaceType]*specs.LinuxNamespace, 8)
 	c.p.Add(plan.At("process"), plan.SetName{Name: InitName})
-	if hasUserns(c.linux().Namespaces) {
-		c.out.AtUserns = true
-		c.p.Add(plan.At("linux.namespaces"), plan.Sync{Point: plan.PointUserns, Quiet: true})
-	}
+	c.noGroups = c.Host.NoSetgroups
 	namespaces := c.linux().Namespaces
 	forks := false
-	joinsUser := c.joinsUserns(namespaces)
+	newUser := c.beginUserns(namespaces)
+	// With the host's powers, whatever there is can be joined, which those of the
+	// user namespace would not do for what the host owns; an ordinary user has
+	// only those.
+	powers := c.Host.Has(capSysAdmin)
+	joinsUser := !powers && c.joinsUserns(namespaces)
 	for i := range namespaces {
 		n := &namespaces[i]
 		origin := plan.Origin{Field: "linux.namespaces", Index: i}
@@ -75,23 +77,26 @@ func (c *compiler) compileNamespaces() {
 			switch n.Type {
 			case specs.CgroupNamespace, specs.TimeNamespace: // made later
 			case specs.UserNamespace:
-				c.out.Cloneflags |= flag
-				c.compileUserns(origin)
+				c.out.Cloneflags |= flag // its mappings were seen to first
 			default:
 				c.out.Cloneflags |= flag
 			}
 			continue
 		}
 		if n.Type == specs.UserNamespace {
-			continue // joined first of all
+			continue // joined first of all, or last
 		}
 		j := Join{Slot: c.slot(origin), Path: n.Path, Flag: flag, Origin: origin}
 		c.out.Joins = append(c.out.Joins, j)
 		c.p.Add(origin, plan.Setns{From: j.Slot, Flags: flag})
 		forks = forks || n.Type == specs.PIDNamespace
 	}
-	if joinsUser {
+	joinsUser = joinsUser || powers && c.joinsUserns(namespaces)
+	switch {
+	case joinsUser:
 		forks = c.unshareInUserns() || forks
+	case newUser:
+		forks = c.unshareUserns() || forks
 	}
 	if forks {
 		// Others live there already, which must not trace this process.
@@ -105,16 +110,7 @@ func (c *compiler) compileNamespaces() {
 	}
 }
 
-func hasUserns(namespaces []specs.LinuxNamespace) bool {
-	for i := range namespaces {
-		if namespaces[i].Type == specs.UserNamespace {
-			return true
-		}
-	}
-	return false
-}
-
-// joinsUserns enters the user namespace that has a path before any other.
+// joinsUserns enters the user namespace that has a path, if one has.
 func (c *compiler) joinsUserns(namespaces []specs.LinuxNamespace) bool {
 	for i := range namespaces {
 		n := &namespaces[i]

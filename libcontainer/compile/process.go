@@ -54,7 +54,7 @@ func (c *compiler) compileProcess() {
 // compileOwnProc writes what is set through the process's files in procfs.
 func (c *compiler) compileOwnProc(p *specs.Process) {
 	c.compileLabels(p)
-	if p.OOMScoreAdj != nil && c.inUserns() && !c.exec {
+	if p.OOMScoreAdj != nil && c.has(specs.UserNamespace) && !c.exec {
 		c.out.OOMScoreAdj = p.OOMScoreAdj // lowering it takes a power over the host
 	} else if p.OOMScoreAdj != nil {
 		origin := plan.At("process.oomScoreAdj")
@@ -178,7 +178,7 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 	// A process that is not root could not open /dev/stdout otherwise, and one
 	// that is could give the host's /dev/null away.
 	c.p.Add(plan.At("process.user"), plan.OwnStdio{Root: plan.SlotRoot, UID: p.User.UID})
-	c.p.Add(plan.At("process.user.additionalGids"), plan.Setgroups{Gids: gids})
+	c.compileGroups(gids)
 	c.p.Add(plan.At("process.user"), plan.Setids{UID: p.User.UID, GID: p.User.GID})
 
 	if c.seccomp() != nil && !p.NoNewPrivileges {
@@ -194,6 +194,22 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 		c.compileSeccomp()
 	}
 	c.compileCapabilities(caps, bounding)
+}
+
+// compileGroups sets the supplementary groups. Where the kernel denies that,
+// those of the caller stay, and none can be added.
+func (c *compiler) compileGroups(gids []byte) {
+	origin := plan.At("process.user.additionalGids")
+	switch {
+	case c.noGroups && len(gids) > 0:
+		c.problem(origin, "cannot be set: without root's powers and without subordinate group ids in linux.gidMappings the kernel denies setgroups(2) (user_namespaces(7)): take them out, or map a range of /etc/subgid")
+	case c.noGroups:
+	case len(gids) == 0 && c.has(specs.UserNamespace) && !c.newUserns():
+		// Whether it is denied in a namespace that is joined, only the kernel knows.
+		c.p.AddTolerant(origin, plan.Setgroups{}, 0, errEPERM)
+	default:
+		c.p.Add(origin, plan.Setgroups{Gids: gids})
+	}
 }
 
 // compileCapabilities sets what is left. What capset(2) and PR_CAP_AMBIENT_RAISE

@@ -18,6 +18,19 @@ type Host struct {
 	// Permitted are the capabilities that berth itself has and so can grant;
 	// bit n is capability n.
 	Permitted uint64
+	// UID and GID are berth's own effective ids.
+	UID, GID uint32
+	// Userns says that berth runs in a user namespace that somebody made, so
+	// that what it is permitted holds there and not on the host. UIDMap and
+	// GIDMap are that namespace's.
+	Userns         bool
+	UIDMap, GIDMap []IDRange
+	// ForeignMounts says that berth's mount namespace belongs to another user
+	// namespace than berth's: nothing in it can be cloned or mounted.
+	ForeignMounts bool
+	// NoSetgroups says that setgroups(2) is denied for good where the process
+	// will be; user_namespaces(7).
+	NoSetgroups bool
 	// MountSetattr says whether the kernel has mount_setattr(2) (Linux 5.12),
 	// which recursive mount options and idmapped mounts need.
 	MountSetattr bool
@@ -47,6 +60,12 @@ type KernelMount struct {
 	// Path is where it is, and Parent the mount point of the mount that it is on.
 	Path, Parent string
 }
+
+// IDRange is a range of ids that have a meaning in a user namespace.
+type IDRange struct{ First, Size uint32 }
+
+// Has says whether berth has a capability in its own user namespace.
+func (h *Host) Has(capability int) bool { return h.Permitted&(1<<capability) != 0 }
 
 // Kernel is a kernel version.
 type Kernel struct{ Major, Minor int }

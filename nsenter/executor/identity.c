@@ -44,15 +44,18 @@ int op_no_new_privs(struct executor *x, const struct op_no_new_privs *op)
 int op_bounding(struct executor *x, const struct op_bounding *op)
 {
 	for (unsigned cap = 0; cap < CAPS; cap++) {
-		int have;
+		int errnum, have;
 
-		if (op->keep & (1ull << cap))
+		if ((op->keep & (1ull << cap)) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
 			continue;
+		errnum = errno;
 		have = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
 		if (have < 0)
 			break; /* EINVAL: beyond the kernel's last capability */
-		if (have && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			return fail(x, "prctl PR_CAPBSET_DROP %u", cap);
+		if (have == 0)
+			continue; /* without CAP_SETPCAP, but also without this one */
+		errno = errnum;
+		return fail(x, "prctl PR_CAPBSET_DROP %u", cap);
 	}
 	return 0;
 }

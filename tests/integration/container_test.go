@@ -23,6 +23,7 @@ type container struct {
 	rootfs    string // folder, that the bundle's root.path names
 	stateRoot string // --root
 	created   *running
+	as        *account // who calls the runtime; nil for the tests' own user
 }
 
 var lastID atomic.Int64
@@ -132,7 +133,15 @@ func (c *container) writeConfigText(text string) {
 // oci calls the runtime with the container's --root.
 func (c *container) oci(args ...string) result {
 	c.t.Helper()
-	return oci(c.t, c.args(args...)...)
+	return c.call().run(c.t, c.args(args...)...)
+}
+
+// call is a call of the runtime by the container's owner.
+func (c *container) call() call {
+	if c.as == nil {
+		return call{}
+	}
+	return c.as.call()
 }
 
 func (c *container) args(args ...string) []string {
@@ -141,7 +150,7 @@ func (c *container) args(args ...string) []string {
 
 // driver puts the global flag for the cgroup driver under test before args.
 func (c *container) driver(args ...string) []string {
-	if host.systemd {
+	if host.systemd && (c.as == nil || os.Geteuid() != 0) {
 		return append([]string{"--systemd-cgroup"}, args...)
 	}
 	return args
@@ -161,7 +170,7 @@ func (c *container) command(name string, flags []string) []string {
 // create is `create`; what the container's process writes can be read by output.
 func (c *container) create(flags ...string) result {
 	c.t.Helper()
-	c.created = call{}.start(c.t, c.args(c.command("create", flags)...)...)
+	c.created = c.call().start(c.t, c.args(c.command("create", flags)...)...)
 	return c.created.wait(c.t)
 }
 

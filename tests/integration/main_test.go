@@ -2,7 +2,7 @@
 //
 // The runtime is bin/berth, or the program that OCI_RUNTIME names: the tests are meant to pass with Debian's runc
 // too, save those that call a command that only berth has, or a feature that the reference is too old for (see
-// berthOnly and newerThanReference). They need root.
+// berthOnly and newerThanReference). They need root; those of rootless containers run as any other user, too.
 //
 // The test process first moves into a mount namespace of its own, so that whatever a runtime under test leaves
 // mounted never reaches the host; there everything is shared, as on a host that systemd has set up, so that a mount
@@ -40,7 +40,8 @@ var host struct {
 	token   string // part of every name that the tests give, so that what is theirs can be told
 	alone   bool   // nothing else runs on this machine
 	cgroups layout
-	// systemd: containers are made with --systemd-cgroup
+	// systemd: containers are made with --systemd-cgroup, but for those of an ordinary user in root's run, who has no
+	// systemd manager
 	systemd bool
 }
 
@@ -50,8 +51,11 @@ const inOwnNamespace = "BERTH_TEST_IN_NAMESPACE"
 
 func TestMain(m *testing.M) {
 	if os.Geteuid() != 0 {
-		host.skipAll = "needs root"
-		os.Exit(m.Run())
+		code, err := runAsUser(m)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "integration:", err)
+		}
+		os.Exit(code)
 	}
 	host.scratch = os.Getenv(inOwnNamespace)
 	if host.scratch == "" {
@@ -132,6 +136,9 @@ func runTests(m *testing.M) (code int, err error) {
 	host.alone = os.Getenv("CI") != "" || os.Getenv("BERTH_TEST_ALONE") != ""
 	if err := findRuntime(); err != nil {
 		return 1, err
+	}
+	if err := prepareOrdinary(); err != nil {
+		return 1, fmt.Errorf("make an ordinary user: %w", err)
 	}
 	stop := startReaper()
 	defer stop()

@@ -45,7 +45,16 @@ func Self() (*facts.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &facts.Host{Kernel: kernel, LastCap: lastCap(), Permitted: permitted}
+	h := &facts.Host{Kernel: kernel, LastCap: lastCap(), Permitted: permitted,
+		UID: uint32(unix.Geteuid()), GID: uint32(unix.Getegid())}
+	if h.Userns, err = InUserns(); err != nil {
+		return nil, err
+	}
+	if h.Userns {
+		if err := usernsFacts(h); err != nil {
+			return nil, err
+		}
+	}
 	return h, h.CheckKernel()
 }
 
