@@ -33,7 +33,7 @@ func Features(version, commit string) *features.Features {
 		Linux:         linuxFeatures(),
 		Annotations:   annotations,
 		PotentiallyUnsafeConfigAnnotations: []string{
-			"org.systemd.property.", "run.oci.hooks.stderr", "run.oci.hooks.stdout", "run.oci.mount_context_type", "run.oci.seccomp.receiver", "run.oci.systemd.subgroup",
+			"org.systemd.property.", "run.oci.hooks.stderr", "run.oci.hooks.stdout", "run.oci.keep_original_groups", "run.oci.mount_context_type", "run.oci.seccomp.receiver", "run.oci.systemd.subgroup",
 		},
 	}
 }

@@ -42,7 +42,7 @@ func mapIDs(cmd *nsenter.Command, out *compile.Output, host *facts.Host) {
 		return
 	}
 	cmd.UIDMappings, cmd.GIDMappings = idMaps(out.UIDMappings), idMaps(out.GIDMappings)
-	cmd.DenySetgroups = out.DenySetgroups
+	cmd.DenySetgroups, cmd.KeepGroups = out.DenySetgroups, out.KeepGroups
 	if !out.RootMapped() {
 		// Files can be made by a mapped user only.
 		cmd.KeepCaps = host.LastCap

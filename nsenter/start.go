@@ -29,6 +29,8 @@ type Command struct {
 	// DenySetgroups denies setgroups(2) in it, as a user without root's powers
 	// must before the groups' mapping is written; user_namespaces(7).
 	DenySetgroups bool
+	// KeepGroups keeps the caller's supplementary groups in it.
+	KeepGroups bool
 	// UID and GID are who the executor is in it: a user that is mapped.
 	UID, GID uint32
 	// KeepCaps keeps all capabilities up to the highest one over execve
@@ -179,7 +181,7 @@ func (c *Command) userns(sys *syscall.SysProcAttr) {
 	if len(c.UIDMappings) > 0 {
 		sys.UidMappings, sys.GidMappings = c.UIDMappings, c.GIDMappings
 		sys.GidMappingsEnableSetgroups = !c.DenySetgroups
-		sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID, NoSetGroups: c.DenySetgroups}
+		sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID, NoSetGroups: c.DenySetgroups || c.KeepGroups}
 	}
 	for n := 0; n <= c.KeepCaps; n++ {
 		sys.AmbientCaps = append(sys.AmbientCaps, uintptr(n))

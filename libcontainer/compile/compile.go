@@ -86,6 +86,8 @@ type Output struct {
 	// DenySetgroups says that setgroups(2) must be denied in the user namespace
 	// before the groups' mapping can be written.
 	DenySetgroups bool
+	// KeepGroups says that the caller's supplementary groups stay.
+	KeepGroups bool
 	// Delegate says that the container may manage its cgroup itself.
 	Delegate bool
 	// Sources are the bind mounts' sources that the plan expects in slots.

@@ -196,11 +196,22 @@ func (c *compiler) compileIdentity(p *specs.Process) {
 	c.compileCapabilities(caps, bounding)
 }
 
+// keepsGroups says whether the process is to have the supplementary groups of
+// berth's caller.
+func keepsGroups(s *specs.Spec) bool {
+	value, ok := s.Annotations["run.oci.keep_original_groups"]
+	return ok && value != "0"
+}
+
 // compileGroups sets the supplementary groups. Where the kernel denies that,
-// those of the caller stay, and none can be added.
+// those of the caller stay, and none can be added; and they stay where crun's
+// annotation asks for it, as `podman run --group-add keep-groups` does: then the
+// config's own are passed over.
 func (c *compiler) compileGroups(gids []byte) {
+	c.out.KeepGroups = keepsGroups(c.Spec)
 	origin := plan.At("process.user.additionalGids")
 	switch {
+	case c.out.KeepGroups:
 	case c.noGroups && len(gids) > 0:
 		c.problem(origin, "cannot be set: without root's powers and without subordinate group ids in linux.gidMappings the kernel denies setgroups(2) (user_namespaces(7)): take them out, or map a range of /etc/subgid")
 	case c.noGroups:

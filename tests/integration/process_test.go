@@ -115,6 +115,30 @@ func TestNoGroupsOfTheCaller(t *testing.T) {
 	want(t, "Groups", strings.Trim(statusField(t, r.stdout, "Groups"), "0 "), "")
 }
 
+// crun's annotation keeps them, for exec's process too, whatever additionalGids says.
+func TestGroupsOfTheCallerAreKept(t *testing.T) {
+	berthOnly(t, "crun's annotation")
+	t.Parallel()
+	caller := call{attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Groups: []uint32{20, 27}}}}
+	for value, groups := range map[string]string{"1": "20 27", "0": "77"} {
+		c := newContainer(t, withScript("cat /proc/self/status; echo ready; exec sleep 600"),
+			withProcess(func(p *specs.Process) { p.User.AdditionalGids = []uint32{77} }),
+			func(s *specs.Spec) { s.Annotations = map[string]string{"run.oci.keep_original_groups": value} })
+		c.created = caller.start(t, c.args(c.command("create", nil)...)...)
+		c.created.wait(t).ok(t)
+		c.start().ok(t)
+		waitFor(t, "the script says ready", func() bool { return strings.Contains(c.output(), "ready\n") })
+		want(t, "Groups", statusField(t, c.output(), "Groups"), groups)
+		r := caller.run(t, c.args(c.execArgs(nil, "cat", "/proc/self/status")...)...).ok(t)
+		want(t, "Groups of exec's process", statusField(t, r.stdout, "Groups"), groups)
+	}
+	// In a user namespace they are there as the group that stands for all that have no number in it.
+	c := inUserNamespace(t, withArgs("cat", "/proc/self/status"), withUserNamespace,
+		func(s *specs.Spec) { s.Annotations = map[string]string{"run.oci.keep_original_groups": "1"} })
+	r := caller.run(t, c.args(c.command("run", nil)...)...).ok(t)
+	want(t, "Groups in a user namespace", statusField(t, r.stdout, "Groups"), "65534 65534")
+}
+
 // The five capability sets are as the config has them.
 func TestCapabilities(t *testing.T) {
 	t.Parallel()
