@@ -136,7 +136,10 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 	}
 	m.host = host
 	opt, b := m.opt, m.opt.Bundle
-	s := b.Spec
+	s, err := withoutOwnUserns(b.Spec)
+	if err != nil {
+		return nil, err
+	}
 	lenient := r.Rootless
 	if !host.Has(unix.CAP_SYS_ADMIN) && compile.JoinFlags(s)&unix.CLONE_NEWUSER == 0 {
 		if !m.planned {
@@ -305,6 +308,9 @@ func (m *creation) slots() ([]nsenter.SlotFD, error) {
 		}
 		m.fds = append(m.fds, fd)
 		slots = append(slots, nsenter.SlotFD{Slot: j.Slot, FD: fd})
+	}
+	if err := checkMountOwner(m.compile.Joins, slots); err != nil {
+		return nil, err
 	}
 	for i := range m.compile.Sources {
 		s := &m.compile.Sources[i]

@@ -67,6 +67,13 @@ func TestCheckNamespaces(t *testing.T) {
 	runChecks(t, []checkCase{
 		{"all", func(s *specs.Spec) { addUserNS(s); addNS(s, "time", "") }, nil, nil},
 		{"joined", func(s *specs.Spec) { addNS(s, "user", "/proc/1/ns/user") }, nil, nil},
+		{"mount and user joined", func(s *specs.Spec) {
+			addNS(s, "user", "/proc/1/ns/user")
+			s.Linux.Namespaces[4].Path = "/proc/1/ns/mnt"
+		}, nil, nil},
+		{"mount joined, user new", func(s *specs.Spec) { addUserNS(s); s.Linux.Namespaces[4].Path = "/proc/1/ns/mnt" }, []string{
+			"linux.namespaces: nothing can be mounted in a mount namespace that is joined by path from within a new user namespace, which does not own it: name the user namespace that owns it by path too (/proc/PID/ns/user), or take one of the two out",
+		}, nil},
 		{"list", func(s *specs.Spec) {
 			for _, e := range [][2]string{{"pid", ""}, {"net", ""}, {"mnt", ""}, {"foo", ""}, {"", "x"}, {"time", "proc/self/ns/time"}, {"user", "/a\x00"}} {
 				addNS(s, specs.LinuxNamespaceType(e[0]), e[1])

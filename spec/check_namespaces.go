@@ -80,6 +80,10 @@ func (c *checker) userNamespace(l *specs.Linux) {
 	c.idMappings("uidMappings", l.UIDMappings)
 	c.idMappings("gidMappings", l.GIDMappings)
 	ns := c.namespace(specs.UserNamespace)
+	if mount := c.namespace(specs.MountNamespace); ns != nil && ns.Path == "" && mount != nil && mount.Path != "" {
+		c.problem("namespaces", "nothing can be mounted in a mount namespace that is joined by path from within a new user namespace, which does not own it",
+			"name the user namespace that owns it by path too (/proc/PID/ns/user), or take one of the two out")
+	}
 	switch {
 	case ns == nil && len(l.UIDMappings)+len(l.GIDMappings) > 0:
 		c.warn("uidMappings", "uidMappings and gidMappings have no effect without a user namespace")
