@@ -68,6 +68,9 @@ func printPlan(w io.Writer, out *compile.Output) error {
 	for _, line := range deviceProgram(out) {
 		fmt.Fprintf(&b, "device filter  %s\n", line)
 	}
+	for i := range out.Sources {
+		fmt.Fprintf(&b, "open %s  # %s\n", out.Sources[i].String(), out.Sources[i].Origin)
+	}
 	orElse := 0
 	for i := range out.Plan.Steps {
 		s := &out.Plan.Steps[i]
@@ -153,15 +156,20 @@ type planDocument struct {
 	// Cgroup is what the parent does before the process exists.
 	Cgroup []planWrite `json:"cgroup"`
 	// Devices is the eBPF device filter, an instruction an entry.
-	Devices []string   `json:"devices,omitempty"`
-	Clone   []string   `json:"clone"`
-	Steps   []planStep `json:"steps"`
+	Devices []string `json:"devices,omitempty"`
+	Clone   []string `json:"clone"`
+	// Sources are what the parent opens and hands down.
+	Sources []planWrite `json:"sources,omitempty"`
+	Steps   []planStep  `json:"steps"`
 }
 
 func planJSON(out *compile.Output) *planDocument {
 	doc := &planDocument{Cgroup: []planWrite{}, Devices: deviceProgram(out), Clone: compile.CloneNames(out.Cloneflags), Steps: make([]planStep, len(out.Plan.Steps))}
 	for _, f := range planCgroup(out) {
 		doc.Cgroup = append(doc.Cgroup, planWrite{f.what, f.origin})
+	}
+	for i := range out.Sources {
+		doc.Sources = append(doc.Sources, planWrite{"open " + out.Sources[i].String(), out.Sources[i].Origin.String()})
 	}
 	for i := range out.Plan.Steps {
 		s := &out.Plan.Steps[i]

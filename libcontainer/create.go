@@ -312,14 +312,13 @@ func (m *creation) slots() ([]nsenter.SlotFD, error) {
 	if err := checkMountOwner(m.compile.Joins, slots); err != nil {
 		return nil, err
 	}
-	for i := range m.compile.Sources {
-		s := &m.compile.Sources[i]
-		fd, err := openSource(s)
-		if err != nil {
-			return nil, err
-		}
-		m.fds = append(m.fds, fd)
-		slots = append(slots, nsenter.SlotFD{Slot: s.Slot, FD: fd})
+	sources, err := openSources(m.compile.Sources, m.host)
+	m.fds = append(m.fds, sources...)
+	if err != nil {
+		return nil, err
+	}
+	for i, fd := range sources {
+		slots = append(slots, nsenter.SlotFD{Slot: m.compile.Sources[i].Slot, FD: fd})
 	}
 	if !m.opt.Wait {
 		return slots, nil

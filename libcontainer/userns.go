@@ -50,22 +50,6 @@ func mapIDs(cmd *nsenter.Command, out *compile.Output, host *facts.Host) {
 	}
 }
 
-// openSource clones a bind mount's source in the host's mount namespace.
-func openSource(s *compile.Source) (int, error) {
-	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
-	if s.Recursive {
-		flags |= unix.AT_RECURSIVE
-	}
-	if s.Nofollow {
-		flags |= unix.AT_SYMLINK_NOFOLLOW
-	}
-	fd, err := unix.OpenTree(unix.AT_FDCWD, s.Path, flags)
-	if err != nil {
-		return -1, fmt.Errorf("%s: open_tree %s: %w: make the source, or take the mount out", s.Origin, s.Path, err)
-	}
-	return fd, nil
-}
-
 // atUserns does what belongs to plan.PointUserns.
 func (m *creation) atUserns() error {
 	if m.compile.MapAtUserns {

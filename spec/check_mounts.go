@@ -34,18 +34,22 @@ func (c *checker) mount(m *specs.Mount, i int) {
 			c.text(item("mounts", i)+s.field, s.value)
 		}
 	}
-	var bind, remount, idmap bool
+	var bind, remount bool
+	idmap := -1
 	for j, option := range m.Options {
 		switch option {
 		case "bind", "rbind":
 			bind = true
 		case "remount":
 			remount = true
-		case "idmap", "ridmap":
-			idmap = true
 		default:
 			if strings.IndexByte(option, 0) >= 0 {
 				c.text(item(item("mounts", i)+".options", j), option)
+			}
+			if strings.HasPrefix(option, "idmap") || strings.HasPrefix(option, "ridmap") {
+				if _, ok, _ := ParseIDMap(option); ok {
+					idmap = j
+				}
 			}
 		}
 	}
@@ -58,7 +62,7 @@ func (c *checker) mount(m *specs.Mount, i int) {
 	case m.Type == "bind" || m.Type == "none":
 		problem(".type", quote(m.Type)+" is no filesystem, and no option makes this a bind mount", "add bind or rbind to options")
 	}
-	c.mountMappings(m, i, idmap)
+	c.mountMappings(m, i, idmap, bind)
 }
 
 // mountName says which mount, for those who do not like to count.
@@ -69,19 +73,45 @@ func (c *checker) mountName(m *specs.Mount) string {
 	return "(" + plain(m.Destination) + ") "
 }
 
-// mountMappings checks what an idmapped mount is mapped by.
-func (c *checker) mountMappings(m *specs.Mount, i int, idmap bool) {
+// mountMappings checks what an idmapped mount is mapped by; option is the place
+// of the word that asks for it, or -1.
+func (c *checker) mountMappings(m *specs.Mount, i, option int, bind bool) {
 	uids, gids := len(m.UIDMappings) > 0, len(m.GIDMappings) > 0
-	if uids || gids {
-		c.idMappings(item("mounts", i)+".uidMappings", m.UIDMappings)
-		c.idMappings(item("mounts", i)+".gidMappings", m.GIDMappings)
+	if option < 0 && !uids && !gids {
+		return
+	}
+	c.idMappings(item("mounts", i)+".uidMappings", m.UIDMappings)
+	c.idMappings(item("mounts", i)+".gidMappings", m.GIDMappings)
+	own := false // the word itself has mappings
+	if option >= 0 {
+		place := item(item("mounts", i)+".options", option)
+		word, _, why := ParseIDMap(m.Options[option])
+		if why != "" {
+			c.problem(place, quote(m.Options[option])+": "+why, "write it as in idmap=uids=0-100000-65536;gids=0-100000-65536")
+			return
+		}
+		a, b := word.mappings()
+		c.idMappings(place+" uids", a)
+		c.idMappings(place+" gids", b)
+		own = len(a) > 0
+		if own && (uids || gids) {
+			c.problem(place, "has ranges, and the mount has uidMappings and gidMappings", "keep one of them")
+		}
+		for _, r := range append(word.UIDs, word.GIDs...) {
+			if r.Relative && !c.has(specs.UserNamespace) {
+				c.problem(place, "a range that begins with @ is relative to the container's user namespace, and it has none", "take the @ off")
+				break
+			}
+		}
 	}
 	switch {
+	case !bind:
+		c.problem(item("mounts", i), c.mountName(m)+"is to be idmapped, and only bind mounts can be", "add bind to options, or take the mappings out")
 	case uids && !gids:
 		c.problem(item("mounts", i)+".gidMappings", "is missing, and there are uidMappings", "give both or none")
 	case gids && !uids:
 		c.problem(item("mounts", i)+".uidMappings", "is missing, and there are gidMappings", "give both or none")
-	case idmap && !uids && !c.has(specs.UserNamespace):
+	case !uids && !own && !c.has(specs.UserNamespace):
 		c.problem(item("mounts", i)+".options", "the mount is to be idmapped, and neither it nor a user namespace has mappings", "give it uidMappings and gidMappings")
 	}
 }

@@ -8,7 +8,7 @@ import (
 // Compile does.
 const (
 	// IDMapMounts is for the mappings of mounts.
-	IDMapMounts = false
+	IDMapMounts = true
 	// AppArmor is for process.apparmorProfile.
 	AppArmor = true
 	// SELinux is for process.selinuxLabel and linux.mountLabel.

@@ -47,11 +47,8 @@ func (c *compiler) compileMount(i int, m *specs.Mount) {
 	if m.Type == "bind" {
 		o.bind = true
 	}
-	if o.idmap != "" || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-		c.problem(origin, "idmapped mounts are not supported by this version of berth yet: take "+quote("idmap")+" and the mappings out")
-		return
-	}
-	if !c.canRecurse(origin, &o) {
+	idmap, ok := c.idmap(origin, m, &o)
+	if !ok || !c.canRecurse(origin, &o) {
 		return
 	}
 	if !o.bind && m.Type == "" && o.legacy&msRemount == 0 {
@@ -67,7 +64,7 @@ func (c *compiler) compileMount(i int, m *specs.Mount) {
 		Nofollow: o.dstNofollow, InProc: inProc}
 	switch {
 	case o.bind && o.legacy&msRemount == 0:
-		c.compileBind(origin, m, &o, at)
+		c.compileBind(origin, m, &o, at, idmap)
 	case o.legacy != 0 || tooLong(o.params):
 		c.compileLegacy(origin, m, &o, at)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
@@ -107,7 +104,7 @@ func tooLong(params []string) bool {
 }
 
 // compileBind clones a tree of the host's and mounts the clone.
-func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, at plan.Attach) {
+func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, at plan.Attach, idmap *IDMap) {
 	if o.dropSuper() {
 		c.warn(origin.String() + ": what acts on a whole file system (sync, dirsync, lazytime, mand, acl, iversion and their opposites, parameters such as size=1k) has no effect on a bind mount and is left out")
 	}
@@ -130,7 +127,7 @@ func (c *compiler) compileBind(origin plan.Origin, m *specs.Mount, o *options, a
 	if at.Target == "/dev" {
 		c.devBind = true
 	}
-	at.Mount = c.bindSource(origin, Source{Path: source, Recursive: o.rbind, Nofollow: o.srcNofollow || o.copySymlink})
+	at.Mount = c.bindSource(origin, Source{Path: source, Recursive: o.rbind, Nofollow: o.srcNofollow || o.copySymlink, IDMap: idmap})
 	link := len(c.p.Steps)
 	if o.copySymlink {
 		// Where the source is no link, all the rest up to Attach.

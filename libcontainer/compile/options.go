@@ -3,6 +3,8 @@ package compile
 import (
 	"slices"
 	"strings"
+
+	"berth/spec"
 )
 
 // options is what a mount's option words say, sorted by what they act on.
@@ -24,7 +26,7 @@ type options struct {
 	copySymlink bool
 	srcNofollow bool
 	dstNofollow bool
-	idmap       string // the word, or empty
+	idmap       *spec.IDMap // what the word says, or nil
 }
 
 // attrWord returns the MOUNT_ATTR_* bits that a word sets and clears. Each has
@@ -167,8 +169,8 @@ func (o *options) word(w string) {
 	case "dest-nofollow":
 		o.dstNofollow = true
 	default:
-		if w == "idmap" || w == "ridmap" || strings.HasPrefix(w, "idmap=") || strings.HasPrefix(w, "ridmap=") {
-			o.idmap = w
+		if m, ok, _ := spec.ParseIDMap(w); ok {
+			o.idmap = &m
 			return
 		}
 		o.params = append(o.params, w)

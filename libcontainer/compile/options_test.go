@@ -4,6 +4,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"berth/spec"
 )
 
 // specWords are the option words of config.md, "Linux mount options", and what
@@ -59,7 +63,7 @@ func specWords() map[string]options {
 		"remount": {legacy: msRemount},
 
 		"tmpcopyup": {copyUp: true},
-		"idmap":     {idmap: "idmap"}, "ridmap": {idmap: "ridmap"},
+		"idmap":     {idmap: &spec.IDMap{}}, "ridmap": {idmap: &spec.IDMap{Recursive: true}},
 	}
 }
 
@@ -69,7 +73,11 @@ func TestEachOptionWord(t *testing.T) {
 	words["acl"], words["noacl"] = options{legacy: msPosixacl}, options{}
 	words["copy-symlink"] = options{copySymlink: true}
 	words["src-nofollow"], words["dest-nofollow"] = options{srcNofollow: true}, options{dstNofollow: true}
-	words["idmap=uids=0-1-10"] = options{idmap: "idmap=uids=0-1-10"}
+	idRange := func(relative bool, first, to, size uint32) spec.IDRange {
+		return spec.IDRange{LinuxIDMapping: specs.LinuxIDMapping{ContainerID: first, HostID: to, Size: size}, Relative: relative}
+	}
+	words["idmap=uids=0-1-10#20-31-10;gids=@0-1-10"] = options{idmap: &spec.IDMap{
+		UIDs: []spec.IDRange{idRange(false, 0, 1, 10), idRange(false, 20, 31, 10)}, GIDs: []spec.IDRange{idRange(true, 0, 1, 10)}}}
 	words[""] = options{}
 	// All else is the file system's own.
 	for _, w := range []string{"size=64k", "mode=755", "lowerdir=/a:/b", "nr_inodes=1", "rnothing", "ROBUST", "ro=1"} {

@@ -13,12 +13,14 @@ import (
 )
 
 // Source is a bind mount's source that the parent opens: from within a user
-// namespace the executor may lack the permission for the way there.
+// namespace the executor may lack the permission for the way there, and to
+// idmap a mount takes power over its file system.
 type Source struct {
 	Slot      plan.Slot
 	Path      string
 	Recursive bool
 	Nofollow  bool
+	IDMap     *IDMap // nil for none
 	Origin    plan.Origin
 }
 
@@ -194,7 +196,7 @@ func (c *compiler) compileTimens() {
 // not. It returns the slot with the clone.
 func (c *compiler) bindSource(origin plan.Origin, s Source) plan.Slot {
 	s.Origin = origin
-	if !c.sourcesHandedDown() {
+	if s.IDMap == nil && !c.sourcesHandedDown() {
 		c.p.Add(origin, plan.OpenTree{Path: s.Path, Recursive: s.Recursive, Nofollow: s.Nofollow, Into: plan.SlotMount})
 		return plan.SlotMount
 	}
