@@ -68,6 +68,9 @@ func printPlan(w io.Writer, out *compile.Output) error {
 	for _, line := range deviceProgram(out) {
 		fmt.Fprintf(&b, "device filter  %s\n", line)
 	}
+	for i := range out.NetDevices {
+		fmt.Fprintf(&b, "move %s  # %s\n", out.NetDevices[i].String(), out.NetDevices[i].Origin)
+	}
 	for i := range out.Sources {
 		fmt.Fprintf(&b, "open %s  # %s\n", out.Sources[i].String(), out.Sources[i].Origin)
 	}
@@ -158,6 +161,8 @@ type planDocument struct {
 	// Devices is the eBPF device filter, an instruction an entry.
 	Devices []string `json:"devices,omitempty"`
 	Clone   []string `json:"clone"`
+	// NetDevices are moved at the point hooks.
+	NetDevices []planWrite `json:"netDevices,omitempty"`
 	// Sources are what the parent opens and hands down.
 	Sources []planWrite `json:"sources,omitempty"`
 	Steps   []planStep  `json:"steps"`
@@ -167,6 +172,9 @@ func planJSON(out *compile.Output) *planDocument {
 	doc := &planDocument{Cgroup: []planWrite{}, Devices: deviceProgram(out), Clone: compile.CloneNames(out.Cloneflags), Steps: make([]planStep, len(out.Plan.Steps))}
 	for _, f := range planCgroup(out) {
 		doc.Cgroup = append(doc.Cgroup, planWrite{f.what, f.origin})
+	}
+	for i := range out.NetDevices {
+		doc.NetDevices = append(doc.NetDevices, planWrite{"move " + out.NetDevices[i].String(), out.NetDevices[i].Origin.String()})
 	}
 	for i := range out.Sources {
 		doc.Sources = append(doc.Sources, planWrite{"open " + out.Sources[i].String(), out.Sources[i].Origin.String()})

@@ -70,6 +70,7 @@ type creation struct {
 	join    *fs.Join
 	unified int // the v2 folder's descriptor, cgroup's own; -1 for none
 	process *nsenter.Process
+	devices *netDevices
 	fds     []int // to be closed at the end
 	notify  int   // the container's own notify socket, one of fds
 	// hooked says that hooks have run: those of poststop come after a failure.
@@ -379,6 +380,9 @@ func (m *creation) close() {
 	if m.process != nil {
 		m.process.Close()
 	}
+	if m.devices != nil {
+		m.devices.close()
+	}
 	if m.join != nil {
 		m.join.Close()
 	}
@@ -397,6 +401,9 @@ func (m *creation) close() {
 // undo takes back what make has done: process, cgroup, state.
 func (m *creation) undo() error {
 	var errs []error
+	if m.devices != nil {
+		errs = append(errs, m.devices.giveBack())
+	}
 	if m.process != nil {
 		errs = append(errs, m.process.Kill())
 	}

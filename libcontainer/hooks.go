@@ -38,8 +38,11 @@ type hookProcess struct {
 // setupHooks runs what runtime.md puts between the making of the namespaces
 // and pivot_root.
 func (m *creation) setupHooks() error {
-	m.hooked = true
 	h := m.opt.Bundle.Spec.Hooks
+	if h == nil {
+		return nil // it is for the network devices
+	}
+	m.hooked = true
 	state := m.hookState(specs.StateCreating)
 	//lint:ignore SA1019 prestart is deprecated and still what Docker's network needs
 	if err := m.runtimeHooks("hooks.prestart", h.Prestart, state, m.Bundle).run(); err != nil {

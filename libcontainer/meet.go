@@ -29,6 +29,7 @@ import (
 //	  tasks files ------- PointCgroup ----> enters its v1 cgroups
 //	                                        cgroup mounts, devices
 //	  relays or sends <-- PointConsole ---- terminal's master
+//	  network devices
 //	  runs hooks -------- PointHooks -----> sysctl, pivot_root, names, masks
 //	  program ----------- PointSeccomp ---> loads the filter, drops privileges
 //	  to its agent <----- PointListener --- the filter's listener, if it has one
@@ -127,6 +128,9 @@ func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) 
 		}
 		return false, m.process.Answer(plan.PointConsole, nil)
 	case plan.PointHooks:
+		if err := m.moveNetDevices(); err != nil {
+			return false, err
+		}
 		if err := m.setupHooks(); err != nil {
 			return false, err
 		}

@@ -65,8 +65,11 @@ type Output struct {
 	SeccompAt plan.Point
 	// SeccompAhead says that it is not asked for there, but expected.
 	SeccompAhead bool
-	// Hooks says that the plan stops at plan.PointHooks.
+	// Hooks says that the plan stops at plan.PointHooks, for hooks or
+	// NetDevices.
 	Hooks bool
+	// NetDevices are moved there, before the hooks run.
+	NetDevices []NetDevice
 	// Console says that the terminal's master comes at plan.PointConsole.
 	Console bool
 	// Home says that the container's passwd comes at plan.PointCreated and that
@@ -290,13 +293,18 @@ func (c *compiler) compileMasks() {
 // compileHooks stops the plan where hooks run: all mounts are done and the
 // host is still in reach.
 func (c *compiler) compileHooks() {
+	c.compileNetDevices()
+	origin := plan.At("hooks")
 	h := c.Spec.Hooks
 	//lint:ignore SA1019 prestart is deprecated and still what Docker's network needs
 	if h == nil || len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 {
-		return
+		if len(c.out.NetDevices) == 0 {
+			return
+		}
+		origin = plan.At("linux.netDevices")
 	}
 	c.out.Hooks = true
-	c.p.Add(plan.At("hooks"), plan.Sync{Point: plan.PointHooks})
+	c.p.Add(origin, plan.Sync{Point: plan.PointHooks})
 }
 
 // compileSysctl writes the kernel parameters of the container's namespaces.

@@ -16,7 +16,7 @@ const (
 	// IntelRdt is for linux.intelRdt.
 	IntelRdt = false
 	// NetDevices is for linux.netDevices.
-	NetDevices = false
+	NetDevices = true
 )
 
 // MountOptions lists the option words that parseOptions knows, in order: those

@@ -136,6 +136,9 @@ func text(out *Output, brief bool) string {
 	for _, j := range out.Joins {
 		p("join %s in %s, of %s  # %s", j.Path, j.Slot, strings.Join(CloneNames(j.Flag), " "), j.Origin)
 	}
+	for i := range out.NetDevices {
+		p("move %s  # %s", out.NetDevices[i].String(), out.NetDevices[i].Origin)
+	}
 	for i := range out.Sources {
 		p("open %s  # %s", out.Sources[i].String(), out.Sources[i].Origin)
 	}

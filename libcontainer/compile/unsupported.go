@@ -6,9 +6,6 @@ import "berth/libcontainer/plan"
 // does not do: passed over in silence, it would be missed later.
 func (c *compiler) compileUnsupported() {
 	l := c.linux()
-	if len(l.NetDevices) > 0 {
-		c.problem(plan.At("linux.netDevices"), "moving network devices is not supported by this version of berth yet: move them in a createRuntime hook (ip link set … netns)")
-	}
 	if l.IntelRdt != nil {
 		c.problem(plan.At("linux.intelRdt"), "Intel RDT is not supported by this version of berth yet: take it out")
 	}
