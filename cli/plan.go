@@ -8,12 +8,14 @@ import (
 	"strconv"
 	"strings"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v3"
 
 	"berth/cgroups/devices"
 	"berth/libcontainer"
 	"berth/libcontainer/compile"
 	"berth/libcontainer/plan"
+	"berth/libcontainer/resctrl"
 )
 
 func (a *app) planCommand() *cli.Command {
@@ -67,6 +69,9 @@ func printPlan(w io.Writer, out *compile.Output) error {
 	fmt.Fprintf(&b, "clone with %s\n", strings.Join(compile.CloneNames(out.Cloneflags), " "))
 	for _, line := range deviceProgram(out) {
 		fmt.Fprintf(&b, "device filter  %s\n", line)
+	}
+	if out.IntelRdt != nil {
+		fmt.Fprintf(&b, "%s  # linux.intelRdt\n", planRdt(out.IntelRdt))
 	}
 	for i := range out.NetDevices {
 		fmt.Fprintf(&b, "move %s  # %s\n", out.NetDevices[i].String(), out.NetDevices[i].Origin)
@@ -161,6 +166,8 @@ type planDocument struct {
 	// Devices is the eBPF device filter, an instruction an entry.
 	Devices []string `json:"devices,omitempty"`
 	Clone   []string `json:"clone"`
+	// IntelRdt is the group of resctrl that the process joins.
+	IntelRdt *planWrite `json:"intelRdt,omitempty"`
 	// NetDevices are moved at the point hooks.
 	NetDevices []planWrite `json:"netDevices,omitempty"`
 	// Sources are what the parent opens and hands down.
@@ -172,6 +179,9 @@ func planJSON(out *compile.Output) *planDocument {
 	doc := &planDocument{Cgroup: []planWrite{}, Devices: deviceProgram(out), Clone: compile.CloneNames(out.Cloneflags), Steps: make([]planStep, len(out.Plan.Steps))}
 	for _, f := range planCgroup(out) {
 		doc.Cgroup = append(doc.Cgroup, planWrite{f.what, f.origin})
+	}
+	if out.IntelRdt != nil {
+		doc.IntelRdt = &planWrite{planRdt(out.IntelRdt), "linux.intelRdt"}
 	}
 	for i := range out.NetDevices {
 		doc.NetDevices = append(doc.NetDevices, planWrite{"move " + out.NetDevices[i].String(), out.NetDevices[i].Origin.String()})
@@ -233,4 +243,19 @@ func deviceProgram(out *compile.Output) []string {
 	}
 	text := devices.Program(out.Limits.Devices).Text()
 	return strings.Split(strings.TrimSpace(text), "\n")
+}
+
+// planRdt says what is done with resctrl.
+func planRdt(r *specs.LinuxIntelRdt) string {
+	text := "resctrl group of the container's id"
+	if r.ClosID != "" {
+		text = "resctrl group " + r.ClosID
+	}
+	if lines := resctrl.Lines(r); len(lines) > 0 {
+		text += " with " + strings.Join(lines, ", ")
+	}
+	if r.EnableMonitoring {
+		text += ", monitored"
+	}
+	return text
 }

@@ -54,24 +54,37 @@ func (a *app) updateCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return a.runtime.Update(id, change)
+			rdt, err := rdtFlags(c)
+			if err != nil {
+				return err
+			}
+			return a.runtime.Update(id, change, rdt)
 		},
 	}
 }
 
-// updateResources puts together what is to change.
-func (a *app) updateResources(c *cli.Command) (*specs.LinuxResources, error) {
-	for _, flag := range []string{"l3-cache-schema", "mem-bw-schema"} {
-		if c.IsSet(flag) {
-			return nil, fmt.Errorf("--%s: the container has no resource group in /sys/fs/resctrl: Intel RDT is not supported by this version of berth yet: leave it out", flag)
+// rdtFlags are the lines for the schemata of Intel RDT, which hold beside
+// --resources too: that has no place for them.
+func rdtFlags(c *cli.Command) (*specs.LinuxIntelRdt, error) {
+	rdt := &specs.LinuxIntelRdt{L3CacheSchema: c.String("l3-cache-schema"), MemBwSchema: c.String("mem-bw-schema")}
+	for _, f := range []struct{ flag, value, prefix, like string }{
+		{"l3-cache-schema", rdt.L3CacheSchema, "L3", "L3:0=ff;1=ff"}, {"mem-bw-schema", rdt.MemBwSchema, "MB:", "MB:0=20;1=70"},
+	} {
+		if f.value != "" && (!strings.HasPrefix(f.value, f.prefix) || strings.Contains(f.value, "\n")) {
+			return nil, fmt.Errorf("--%s %q: want one line such as %s", f.flag, f.value, f.like)
 		}
 	}
+	return rdt, nil
+}
+
+// updateResources puts together what is to change.
+func (a *app) updateResources(c *cli.Command) (*specs.LinuxResources, error) {
 	file := c.String("resources")
 	if file == "" {
 		return flagResources(c)
 	}
 	for _, f := range c.Flags {
-		if name := f.Names()[0]; name != "resources" && c.IsSet(name) {
+		if name := f.Names()[0]; name != "resources" && name != "l3-cache-schema" && name != "mem-bw-schema" && c.IsSet(name) {
 			a.log.write("warning", "--"+name+" has no effect beside --resources")
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"berth/libcontainer/facts"
 	"berth/libcontainer/facts/probe"
 	"berth/libcontainer/plan"
+	"berth/libcontainer/resctrl"
 	"berth/nsenter"
 )
 
@@ -71,6 +72,7 @@ type creation struct {
 	unified int // the v2 folder's descriptor, cgroup's own; -1 for none
 	process *nsenter.Process
 	devices *netDevices
+	resctrl *resctrl.Tree
 	fds     []int // to be closed at the end
 	notify  int   // the container's own notify socket, one of fds
 	// hooked says that hooks have run: those of poststop come after a failure.
@@ -103,6 +105,9 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 		r.Log("warning", w)
 	}
 	r.Log("debug", fmt.Sprintf("container %q: %d operations for the executor", opt.ID, len(out.Plan.Steps)))
+	if err := m.findResctrl(); err != nil {
+		return nil, err
+	}
 	c, err := r.reserve(opt)
 	if err != nil {
 		return nil, err
@@ -261,6 +266,9 @@ func (m *creation) make() error {
 			return err
 		}
 	}
+	if err := m.makeRdt(); err != nil {
+		return err
+	}
 	if err := m.makeNotifySocket(); err != nil {
 		return err
 	}
@@ -413,6 +421,7 @@ func (m *creation) undo() error {
 	if m.cgroup != nil {
 		errs = append(errs, m.cgroup.Remove())
 	}
+	errs = append(errs, m.removeRdt())
 	if m.opt.PidFile != "" && m.Pid != 0 {
 		if err := os.Remove(m.opt.PidFile); !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

@@ -135,6 +135,9 @@ func (c *Container) destroy() error {
 	if !c.Poststop {
 		return c.removeState()
 	}
+	if err := c.removeRdt(); err != nil {
+		return err
+	}
 	s, specErr := c.Spec()
 	if err := c.removeState(); err != nil {
 		return err

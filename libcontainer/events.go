@@ -12,6 +12,7 @@ import (
 
 	"berth/cgroups"
 	"berth/cgroups/fs"
+	"berth/libcontainer/resctrl"
 )
 
 // Event is what events prints, in the form of runc's, which containerd reads.
@@ -31,7 +32,7 @@ const (
 type Stats struct {
 	*cgroups.Stats
 	// IntelRdt is always there in runc's form, and empty without Intel RDT.
-	IntelRdt struct{} `json:"intel_rdt"`
+	IntelRdt resctrl.Stats `json:"intel_rdt"`
 	// NetworkInterfaces are those of a network namespace that is not berth's.
 	NetworkInterfaces []NetworkInterface `json:"network_interfaces"`
 }
@@ -120,6 +121,9 @@ func (c *Container) stats(m *fs.Manager) (*Event, error) {
 		return nil, err
 	}
 	s := &Stats{Stats: counted}
+	if c.IntelRdt != nil {
+		s.IntelRdt = resctrl.StatsOf(*c.IntelRdt)
+	}
 	if s.NetworkInterfaces, err = c.interfaces(); err != nil {
 		return nil, err
 	}

@@ -316,6 +316,9 @@ func (e *execution) answer(r nsenter.Report, program int) (done bool, err error)
 
 // created lets the process be executed, and tells of it once it is.
 func (e *execution) created(passwd, program int) error {
+	if err := e.joinRdt(e.process.Pid); err != nil {
+		return err
+	}
 	if err := sendPidfd(e.opt.PidfdSocket, e.process.PidFD); err != nil {
 		return err
 	}

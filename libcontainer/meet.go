@@ -146,6 +146,9 @@ func (m *creation) created(passwd, program int) error {
 	if err := m.saveCreated(); err != nil {
 		return err
 	}
+	if err := m.joinRdt(m.Pid); err != nil {
+		return err
+	}
 	if err := sendPidfd(m.opt.PidfdSocket, m.process.PidFD); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"berth/cgroups/fs"
 	"berth/cgroups/systemd"
+	"berth/libcontainer/resctrl"
 )
 
 // Files in a container's folder.
@@ -57,6 +58,8 @@ type State struct {
 	Owner       string            `json:"owner"`
 	Cgroup      *fs.State         `json:"cgroup,omitempty"`
 	Unit        *systemd.Unit     `json:"unit,omitempty"` // the scope, with --systemd-cgroup
+	// IntelRdt is the container's group of Intel RDT, if it has one.
+	IntelRdt *resctrl.Group `json:"intelRdt,omitempty"`
 	// NoNewKeyring says that the container has the caller's session keyring.
 	NoNewKeyring bool `json:"noNewKeyring,omitempty"`
 	// Poststop says that the configuration has hooks for after the deletion.

@@ -10,6 +10,7 @@ import (
 
 	"berth/cgroups/fs"
 	"berth/cgroups/systemd"
+	"berth/libcontainer/resctrl"
 	"berth/spec"
 )
 
@@ -45,6 +46,9 @@ func (s *State) encode() []byte {
 	}
 	if s.Unit != nil {
 		w.unit(s.Unit)
+	}
+	if s.IntelRdt != nil {
+		w.rdt(s.IntelRdt)
 	}
 	w.flag("noNewKeyring", s.NoNewKeyring)
 	w.flag("poststop", s.Poststop)
@@ -100,6 +104,12 @@ func (s *State) field(d *spec.Decoder, name string) bool {
 		}
 		s.Unit = &systemd.Unit{}
 		return d.Fields(func(name string) bool { return unitField(d, s.Unit, name) })
+	case "intelRdt":
+		if s.IntelRdt != nil {
+			return false
+		}
+		s.IntelRdt = &resctrl.Group{}
+		return d.Fields(func(name string) bool { return rdtField(d, s.IntelRdt, name) })
 	case "noNewKeyring":
 		d.Bool(&s.NoNewKeyring)
 	case "poststop":
@@ -163,6 +173,20 @@ func unitField(d *spec.Decoder, u *systemd.Unit, name string) bool {
 	return true
 }
 
+func rdtField(d *spec.Decoder, g *resctrl.Group, name string) bool {
+	switch name {
+	case "dir":
+		d.String(&g.Dir)
+	case "own":
+		d.Bool(&g.Own)
+	case "monitor":
+		d.String(&g.Monitor)
+	default:
+		return false
+	}
+	return true
+}
+
 // jsonWriter writes the members of an object.
 type jsonWriter struct{ b []byte }
 
@@ -201,6 +225,15 @@ func (w *jsonWriter) unit(u *systemd.Unit) {
 	w.text("slice", u.Slice)
 	w.optional("subgroup", u.Subgroup)
 	w.flag("user", u.User)
+	w.b = append(w.b, '}')
+}
+
+func (w *jsonWriter) rdt(g *resctrl.Group) {
+	w.name("intelRdt")
+	w.b = append(w.b, '{')
+	w.text("dir", g.Dir)
+	w.flag("own", g.Own)
+	w.optional("monitor", g.Monitor)
 	w.b = append(w.b, '}')
 }
 

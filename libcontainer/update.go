@@ -12,19 +12,21 @@ import (
 	"berth/cgroups"
 	"berth/cgroups/fs"
 	"berth/cgroups/systemd"
+	"berth/libcontainer/resctrl"
 	"berth/spec"
 )
 
-// Update changes the limits of a container that has not stopped: all that change
-// has, or none where one is refused. What change leaves out stays as it is; what
-// is changed is kept with the container's configuration. Errors name the field
-// as in config.json.
+// Update changes the limits of a container that has not stopped, and the schemata
+// of its group of Intel RDT: all that change and rdt have, or none where one is
+// refused. What they leave out stays as it is; what is changed is kept with the
+// container's configuration. Errors name the field as in config.json. Of rdt,
+// l3CacheSchema and memBwSchema are looked at.
 //
 // Rules for devices are not changed, and where they differ from the container's,
 // that is warned of: engines send along those that they once gave, and tools
 // between them and the runtime have often added devices since (runc passes them
 // over too).
-func (r *Runtime) Update(id string, change *specs.LinuxResources) error {
+func (r *Runtime) Update(id string, change *specs.LinuxResources, rdt *specs.LinuxIntelRdt) error {
 	return r.locked(id, func(c *Container) error {
 		status, err := c.Status()
 		if err != nil {
@@ -46,11 +48,18 @@ func (r *Runtime) Update(id string, change *specs.LinuxResources) error {
 		before := s.Linux.Resources
 		merged := mergeResources(before, change)
 		writes, err := c.updateWrites(before, merged, change)
-		if err != nil || len(writes) == 0 {
+		if err != nil {
+			return err
+		}
+		undo, err := c.changeRdt(s, rdt)
+		if err != nil || len(writes)+len(resctrl.Lines(rdt)) == 0 {
 			return err
 		}
 		s.Linux.Resources = merged
-		return c.apply(s, writes)
+		if err := c.apply(s, writes); err != nil {
+			return errors.Join(err, undo())
+		}
+		return nil
 	})
 }
 
@@ -111,8 +120,10 @@ func (c *Container) apply(s *specs.Spec, writes []cgroups.Write) error {
 	if err := os.WriteFile(next, data, 0o600); err != nil {
 		return errors.Join(fmt.Errorf("keep the new limits: %w", err), removeFile(next))
 	}
-	if err := c.applyWrites(writes); err != nil {
-		return errors.Join(err, removeFile(next))
+	if len(writes) > 0 {
+		if err := c.applyWrites(writes); err != nil {
+			return errors.Join(err, removeFile(next))
+		}
 	}
 	if err := os.Rename(next, filepath.Join(c.dir, configFile)); err != nil {
 		return fmt.Errorf("the new limits hold, but could not be kept for later updates: %w", err)

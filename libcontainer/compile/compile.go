@@ -70,6 +70,8 @@ type Output struct {
 	Hooks bool
 	// NetDevices are moved there, before the hooks run.
 	NetDevices []NetDevice
+	// IntelRdt is what the parent does with resctrl, or nil.
+	IntelRdt *specs.LinuxIntelRdt
 	// Console says that the terminal's master comes at plan.PointConsole.
 	Console bool
 	// Home says that the container's passwd comes at plan.PointCreated and that
@@ -133,7 +135,7 @@ func Compile(in Input) (*Output, error) {
 	c.p = &c.out.Plan
 	c.p.Steps = make([]plan.Step, 0, 96)
 
-	c.compileUnsupported()
+	c.out.IntelRdt = c.linux().IntelRdt
 	c.compileLimits()
 	c.compileNamespaces()
 	c.compileRootfs()

@@ -14,7 +14,7 @@ const (
 	// SELinux is for process.selinuxLabel and linux.mountLabel.
 	SELinux = true
 	// IntelRdt is for linux.intelRdt.
-	IntelRdt = false
+	IntelRdt = true
 	// NetDevices is for linux.netDevices.
 	NetDevices = true
 )

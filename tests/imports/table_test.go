@@ -19,6 +19,8 @@ func edges() map[string]string {
 		"libcontainer -> libcontainer/plan":        "the compiled plan is handed on, its reports are told by its origins",
 		"libcontainer -> libcontainer/facts":       "hands on what the probe found",
 		"libcontainer -> libcontainer/facts/probe": "compile needs to know the host",
+		"cli -> libcontainer/resctrl":              "the command plan prints what goes to resctrl",
+		"libcontainer -> libcontainer/resctrl":     "the container's group of Intel RDT",
 		"libcontainer -> libcontainer/netlink":     "moves network devices",
 		"libcontainer -> nsenter":                  "starts the executor that carries the plan out",
 		"libcontainer -> cgroups":                  "where a container's cgroup is, and its limits",
@@ -73,10 +75,10 @@ type use struct {
 func libraries() map[string]use {
 	return map[string]use{
 		"github.com/opencontainers/runtime-spec": {"the types of config.json, for who reads or computes from it", []string{
-			"cli", "spec", "libcontainer", "libcontainer/compile", "cgroups", "cgroups/devices", "cgroups/systemd", "seccomp",
+			"cli", "spec", "libcontainer", "libcontainer/compile", "libcontainer/resctrl", "cgroups", "cgroups/devices", "cgroups/systemd", "seccomp",
 		}},
 		"golang.org/x/sys": {"system calls, for who reaches the host", []string{
-			"cli", "cli/selfpipe", "libcontainer", "libcontainer/facts/probe", "libcontainer/netlink", "nsenter", "cgroups/fs", "cgroups/systemd",
+			"cli", "cli/selfpipe", "libcontainer", "libcontainer/facts/probe", "libcontainer/netlink", "libcontainer/resctrl", "nsenter", "cgroups/fs", "cgroups/systemd",
 			"cgroups/devices/bpf", "seccomp",
 		}},
 		"github.com/urfave/cli/v3":                 {"flags are the command line's business", []string{"cli"}},

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -126,6 +127,10 @@ func badFiles() []badInput {
 				c.t.Fatal(err)
 			}
 		}},
+		{name: "config.json is a loop of links", says: []string{"config.json", "too many levels of symbolic links"}, files: func(c *container) {
+			remove(configPath)(c)
+			symlink(c.t, "config.json", configPath(c))
+		}},
 		{name: "empty config.json", says: []string{"config.json"}, files: replaceConfig("")},
 		// With the line and the column.
 		{name: "broken JSON", says: []string{"config.json:3:2"}, files: replaceConfig("{\n\t\"ociVersion\": \"1.0.2\"\n\t\"process\": {}\n}\n")},
@@ -194,6 +199,20 @@ func badRest() []badInput {
 		{name: "an empty root path", says: []string{"root.path"}, lax: true, spec: func(s *specs.Spec) { s.Root.Path = "" }},
 		{name: "a mount without destination", says: []string{"mounts[5].destination"}, lax: true,
 			spec: withMounts(specs.Mount{Type: "tmpfs", Source: "tmpfs"})},
+		{name: "an unknown mount option", says: []string{"mounts[5]", "/m", "sharp"},
+			spec: withMounts(specs.Mount{Destination: "/m", Type: "tmpfs", Source: "tmpfs", Options: []string{"sharp"}})},
+		{name: "an unknown option of a bind mount", says: []string{"mounts[5]", "/m", "sharp"}, lax: true,
+			spec: withMounts(specs.Mount{Destination: "/m", Type: "bind", Source: "/etc", Options: []string{"bind", "sharp"}})},
+		{name: "a device that cannot be made", says: []string{"linux.devices[0]", "/etc/passwd/null"}, spec: withLinux(func(l *specs.Linux) {
+			l.Devices = []specs.LinuxDevice{{Path: "/etc/passwd/null", Type: "c", Major: 1, Minor: 3}}
+		})},
+		{name: "a device where a file is", says: []string{"linux.devices[0]", "/etc/passwd", "is there and is not the device"}, lax: true,
+			spec: withLinux(func(l *specs.Linux) {
+				l.Devices = []specs.LinuxDevice{{Path: "/etc/passwd", Type: "c", Major: 1, Minor: 3}}
+			})},
+		{name: "a device of no type", says: []string{"linux.devices[0]", "q"}, spec: withLinux(func(l *specs.Linux) {
+			l.Devices = []specs.LinuxDevice{{Path: "/dev/odd", Type: "q", Major: 1, Minor: 3}}
+		})},
 		{name: "an unknown file system", says: []string{"mounts[5]", "nosuchfs"},
 			spec: withMounts(specs.Mount{Destination: "/m", Type: "nosuchfs", Source: "x"})},
 		{name: "an unknown namespace", says: []string{"linux.namespaces[5].type", "dream"},
@@ -255,4 +274,72 @@ func TestBadBundle(t *testing.T) {
 		r := c.oci("run", "--bundle", bundle, c.id).exits(t, 1)
 		wantContains(t, "error", r.stderr, bundle)
 	}
+}
+
+// Intel RDT without resctrl, as on most machines, is refused with how to mount it, and what is wrong with its fields.
+func TestIntelRdtWithoutResctrl(t *testing.T) {
+	berthOnly(t, "the words of its errors")
+	hostUnchanged(t)
+	if _, err := os.Stat("/sys/fs/resctrl/schemata"); err == nil {
+		t.Skip("resctrl is mounted here")
+	}
+	for _, bad := range []struct {
+		rdt  specs.LinuxIntelRdt
+		says []string
+	}{
+		{specs.LinuxIntelRdt{}, []string{"linux.intelRdt", "mount -t resctrl"}},
+		{specs.LinuxIntelRdt{ClosID: "/", EnableMonitoring: true}, []string{"linux.intelRdt", "mount -t resctrl"}},
+		{specs.LinuxIntelRdt{ClosID: "../x"}, []string{"linux.intelRdt.closID"}},
+		{specs.LinuxIntelRdt{MemBwSchema: "L3:0=f"}, []string{"linux.intelRdt.memBwSchema"}},
+	} {
+		c := newContainer(t, withLinux(func(l *specs.Linux) { l.IntelRdt = &bad.rdt }))
+		checkOneLine(t, "run", c.run().exits(t, 1), bad.says)
+	}
+}
+
+// A configuration that may not be read is told as such, to a user who is not root.
+func TestUnreadableConfig(t *testing.T) {
+	needsRoot(t)
+	hostUnchanged(t)
+	folder := filepath.Join(ordinary.folder, "unreadable")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	user := call{program: ordinary.runtime, attr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: ordinary.uid, Gid: ordinary.gid}}}
+	for _, command := range []string{"create", "run"} {
+		r := user.run(t, "--root", filepath.Join(ordinary.folder, "state"), command, "--bundle", folder, "unreadable").exits(t, 1)
+		checkOneLine(t, command, r, []string{"config.json", "permission denied"})
+	}
+}
+
+// An id that is taken, and one that nobody has, are told in one line, and nothing changes: not the container that has
+// the id either.
+func TestTakenAndUnknownIDs(t *testing.T) {
+	hostUnchanged(t)
+	c := newContainer(t, withSleep())
+	started := c.startSleeping()
+	before, files := takeSnapshot(), listTree(t, c.stateRoot)
+	for _, command := range []string{"create", "run"} {
+		checkOneLine(t, command, c.oci(c.command(command, nil)...).exits(t, 1), []string{c.id, "exist"})
+	}
+	for _, args := range [][]string{{"start"}, {"state"}, {"kill", "nobody", "TERM"}, {"delete"}, {"pause"}, {"resume"}, {"ps"}, {"update", "--pids-limit", "7"}, {"events", "--stats"}} {
+		if len(args) == 1 || args[0] != "kill" {
+			args = append(args, "nobody")
+		}
+		checkOneLine(t, args[0], c.oci(args...).exits(t, 1), []string{"nobody", "does not exist"})
+	}
+	checkOneLine(t, "exec", c.oci("exec", "nobody", "true").exits(t, 255), []string{"nobody", "does not exist"})
+	if left := before.newSince(); len(left) > 0 {
+		t.Errorf("new on the host: %s", strings.Join(left, "\n"))
+	}
+	for path := range listTree(t, c.stateRoot) {
+		want(t, "was there before: "+path, files[path], true)
+	}
+	now := c.state()
+	want(t, "the container's status", now.Status, "running")
+	want(t, "its pid", now.Pid, started.Pid)
+	c.delete("--force").ok(t)
 }
