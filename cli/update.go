@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 
@@ -92,21 +90,7 @@ func (a *app) updateResources(c *cli.Command) (*specs.LinuxResources, error) {
 }
 
 func (a *app) readResources(file string) (*specs.LinuxResources, error) {
-	var data []byte
-	var err error
-	if file == "-" {
-		file = "standard input"
-		data, err = io.ReadAll(os.Stdin)
-	} else {
-		data, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("--resources: %w", err)
-	}
-	r, err := spec.ParseResources(data)
-	if parse, ok := errors.AsType[*spec.ParseError](err); ok {
-		parse.File = file
-	}
+	r, file, err := readInput(file, spec.ParseResources)
 	if err != nil {
 		return nil, fmt.Errorf("--resources: %w", err)
 	}

@@ -19,6 +19,15 @@ func (c *checker) mounts() {
 	}
 }
 
+// CheckMounts checks mounts that are added to a container of this configuration.
+func CheckMounts(s *specs.Spec, mounts []specs.Mount) (Problems, []string) {
+	more := *s
+	more.Mounts = mounts
+	c := checker{spec: &more}
+	c.mounts()
+	return c.problems, c.warnings
+}
+
 func (c *checker) mount(m *specs.Mount, i int) {
 	problem := func(field, cause, fix string) {
 		c.problem(item("mounts", i)+field, c.mountName(m)+cause, fix)

@@ -41,6 +41,32 @@ func ParseResources(data []byte) (*specs.LinuxResources, error) {
 	return r, nil
 }
 
+// ParseMounts reads the document that mounts add and mounts remove name: what
+// stands under mounts in a config.json, which is a list, or an object with that
+// list. See [Parse].
+func ParseMounts(data []byte) ([]specs.Mount, error) {
+	d := decoder{src: string(data)}
+	if d.next() == '{' {
+		s := new(specs.Spec)
+		err := parse(data, "mounts.json", s, (*decoder).spec)
+		return s.Mounts, err
+	}
+	var mounts []specs.Mount
+	if d.next() == '[' {
+		list(&d, &mounts, (*decoder).mount)
+		if d.next(); d.err == nil && d.pos < len(d.src) {
+			d.fail(d.pos, "want the end of the file behind the last ], have "+d.have())
+		}
+	} else {
+		d.fail(d.pos, "want a list of mounts, have "+d.have())
+	}
+	if d.err != nil {
+		d.err.File = "mounts.json"
+		return nil, d.err
+	}
+	return mounts, nil
+}
+
 // parse decodes one whole document into v, which must be an object.
 func parse[T any](data []byte, file string, v *T, decode func(*decoder, *T)) error {
 	d := decoder{src: string(data)}

@@ -120,6 +120,7 @@ type compiler struct {
 	refused    []string  // capabilities that cannot be granted
 	late       []refresh // mounts that become read-only after all others
 	devBind    bool      // /dev is a bind: its nodes are the user's
+	adding     bool      // mounts are made in a container that runs
 	exec       bool      // the process joins a container that runs
 	program    string    // a hook's path, in place of args[0]; "" for a process
 	unlabelled bool      // that labels are passed over has been warned of

@@ -60,6 +60,9 @@ func (c *compiler) compileMount(i int, m *specs.Mount) {
 		c.problem(origin, "destination "+target+" lies inside /proc, where only files such as /proc/cpuinfo may be bound: mount it elsewhere")
 		return
 	}
+	if c.adding && !c.canAdd(origin, m, &o) {
+		return
+	}
 	at := plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: target, Create: plan.KindDir,
 		Nofollow: o.dstNofollow, InProc: inProc}
 	switch {

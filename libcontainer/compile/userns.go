@@ -218,5 +218,5 @@ func (c *compiler) bindSource(origin plan.Origin, s Source) plan.Slot {
 // the parent, and still sees what the parent sees. In a mount namespace that is
 // joined, sources are that namespace's. The parent needs the power to.
 func (c *compiler) sourcesHandedDown() bool {
-	return c.inUserns() && c.isNew(specs.MountNamespace) && c.Host.Has(capSysAdmin) && !c.Host.ForeignMounts && c.Host.MountSetattr
+	return c.adding || c.inUserns() && c.isNew(specs.MountNamespace) && c.Host.Has(capSysAdmin) && !c.Host.ForeignMounts && c.Host.MountSetattr
 }

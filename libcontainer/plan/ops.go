@@ -139,6 +139,13 @@ type MountData struct {
 	InProc    bool // Target may lie in a procfs
 }
 
+// Unmount detaches what is mounted at Path inside Root; umount2(2). A link at
+// the end of Path is not followed.
+type Unmount struct {
+	Root Slot
+	Path string
+}
+
 // CopyLink makes the symbolic link that is the root of the mount in From again at
 // Path inside Root. What is no link is EINVAL; a link that is there must lead
 // to the same.

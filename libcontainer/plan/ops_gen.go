@@ -24,6 +24,7 @@ const (
 	CodeMountSetattr
 	CodeAttach
 	CodeMountData
+	CodeUnmount
 	CodeCopyLink
 	CodeCopyUp
 	CodeMknod
@@ -89,6 +90,7 @@ var fieldCounts = [codeCount]uint8{
 	CodeMountSetattr:    6,
 	CodeAttach:          7,
 	CodeMountData:       9,
+	CodeUnmount:         2,
 	CodeCopyLink:        3,
 	CodeCopyUp:          3,
 	CodeMknod:           6,
@@ -170,6 +172,8 @@ func (c Code) String() string {
 		return "attach"
 	case CodeMountData:
 		return "mount_data"
+	case CodeUnmount:
+		return "unmount"
 	case CodeCopyLink:
 		return "copy_link"
 	case CodeCopyUp:
@@ -558,6 +562,22 @@ func (o MountData) encode(e *encoder) {
 	e.uint(uint64(o.Create))
 	e.bool(o.Nosymlink)
 	e.bool(o.InProc)
+}
+
+// Code returns CodeUnmount.
+func (o Unmount) Code() Code { return CodeUnmount }
+
+// Args returns the arguments in order.
+func (o Unmount) Args() []Arg {
+	return []Arg{
+		{"root", o.Root},
+		{"path", o.Path},
+	}
+}
+
+func (o Unmount) encode(e *encoder) {
+	e.uint(uint64(o.Root))
+	e.string(o.Path)
 }
 
 // Code returns CodeCopyLink.

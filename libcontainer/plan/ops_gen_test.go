@@ -21,6 +21,7 @@ func every() []Op {
 		MountSetattr{},
 		Attach{},
 		MountData{},
+		Unmount{},
 		CopyLink{},
 		CopyUp{},
 		Mknod{},

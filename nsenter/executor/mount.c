@@ -2,6 +2,7 @@
 #include "executor.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -394,5 +395,34 @@ int op_mount_data(struct executor *x, const struct op_mount_data *op)
 	if (mount(plan_str(x, op->source), link, plan_str(x, op->fstype), op->flags, plan_str(x, op->data)) < 0)
 		r = fail(x, "mount %s at %s", plan_str(x, op->fstype), path);
 	close(at);
+	return r;
+}
+
+/* By its name in a folder that was opened inside the root: no link leads away. */
+int op_unmount(struct executor *x, const struct op_unmount *op)
+{
+	const char *path = plan_str(x, op->path);
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX];
+	size_t n = slash ? (size_t)(slash - path) : 0;
+	int dir, r = 0;
+
+	if (!slash || !slash[1])
+		return fail_with(x, EINVAL, "%s is no mount that can be removed", path);
+	if (n >= sizeof(folder))
+		return fail_with(x, ENAMETOOLONG, "%s", path);
+	memcpy(folder, path, n);
+	folder[n] = 0;
+	dir = root_open(slot_fd(x, op->root), folder, O_PATH | O_DIRECTORY, 0);
+	if (dir < 0)
+		return fail(x, "open folder %s", folder);
+	if (fchdir(dir) < 0)
+		r = fail(x, "fchdir to %s", folder);
+	else if (umount2(slash + 1, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		r = errno == EINVAL
+			    ? fail_with(x, EINVAL,
+					"%s is no mount point, or one that this user namespace may not remove", path)
+			    : fail(x, "umount %s", path);
+	close(dir);
 	return r;
 }

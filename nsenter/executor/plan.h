@@ -99,6 +99,7 @@ enum op_code {
 	OP_MOUNT_SETATTR,
 	OP_ATTACH,
 	OP_MOUNT_DATA,
+	OP_UNMOUNT,
 	OP_COPY_LINK,
 	OP_COPY_UP,
 	OP_MKNOD,
@@ -278,6 +279,13 @@ struct op_mount_data {
 	uint64_t create;
 	uint64_t nosymlink; /* no link anywhere in Target */
 	uint64_t in_proc; /* Target may lie in a procfs */
+};
+
+/* Unmount detaches what is mounted at Path inside Root; umount2(2). A link at
+ * the end of Path is not followed. */
+struct op_unmount {
+	uint64_t root;
+	struct ref_str path;
 };
 
 /* CopyLink makes the symbolic link that is the root of the mount in From again at
@@ -608,6 +616,7 @@ int op_open_tree(struct executor *x, const struct op_open_tree *op);
 int op_mount_setattr(struct executor *x, const struct op_mount_setattr *op);
 int op_attach(struct executor *x, const struct op_attach *op);
 int op_mount_data(struct executor *x, const struct op_mount_data *op);
+int op_unmount(struct executor *x, const struct op_unmount *op);
 int op_copy_link(struct executor *x, const struct op_copy_link *op);
 int op_copy_up(struct executor *x, const struct op_copy_up *op);
 int op_mknod(struct executor *x, const struct op_mknod *op);

@@ -19,6 +19,7 @@ const struct op_desc op_descs[OP_COUNT] = {
 	[OP_MOUNT_SETATTR] = {"mount_setattr", 6, {FIELD_SLOT, FIELD_BOOL, FIELD_U64, FIELD_U64, FIELD_U64, FIELD_SLOT}},
 	[OP_ATTACH] = {"attach", 7, {FIELD_SLOT, FIELD_SLOT, FIELD_STR, FIELD_KIND, FIELD_BOOL, FIELD_BOOL, FIELD_BOOL}},
 	[OP_MOUNT_DATA] = {"mount_data", 9, {FIELD_STR, FIELD_STR, FIELD_STR, FIELD_U64, FIELD_SLOT, FIELD_STR, FIELD_KIND, FIELD_BOOL, FIELD_BOOL}},
+	[OP_UNMOUNT] = {"unmount", 2, {FIELD_SLOT, FIELD_STR}},
 	[OP_COPY_LINK] = {"copy_link", 3, {FIELD_SLOT, FIELD_SLOT, FIELD_STR}},
 	[OP_COPY_UP] = {"copy_up", 3, {FIELD_SLOT, FIELD_STR, FIELD_SLOT}},
 	[OP_MKNOD] = {"mknod", 6, {FIELD_SLOT, FIELD_STR, FIELD_U32, FIELD_U64, FIELD_U32, FIELD_U32}},
@@ -100,6 +101,8 @@ int op_dispatch(struct executor *x, enum op_code code, const void *fields)
 		return op_attach(x, fields);
 	case OP_MOUNT_DATA:
 		return op_mount_data(x, fields);
+	case OP_UNMOUNT:
+		return op_unmount(x, fields);
 	case OP_COPY_LINK:
 		return op_copy_link(x, fields);
 	case OP_COPY_UP:
