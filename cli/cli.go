@@ -155,6 +155,7 @@ func (a *app) commands(name string) []*cli.Command {
 		{"create", a.createCommand}, {"start", a.startCommand}, {"run", a.runCommand}, {"exec", a.execCommand},
 		{"state", a.stateCommand}, {"list", a.listCommand}, {"ps", a.psCommand}, {"events", a.eventsCommand}, {"wait", a.waitCommand},
 		{"kill", a.killCommand}, {"pause", a.pauseCommand}, {"resume", a.resumeCommand}, {"update", a.updateCommand}, {"mounts", a.mountsCommand},
+		{"checkpoint", a.checkpointCommand}, {"restore", a.restoreCommand},
 		{"delete", a.deleteCommand}, {"prune", a.pruneCommand},
 		{"spec", a.specCommand}, {"validate", a.validateCommand}, {"plan", a.planCommand}, {"version", a.versionCommand}, {"features", a.featuresCommand},
 		{"info", a.infoCommand}, {"completion", a.completionCommand},

@@ -156,13 +156,13 @@ func (m *creation) finishCgroup(resident int) error {
 	return nil
 }
 
-// makeScope has systemd put the process, which waits at plan.PointCgroup, into
-// a scope; what systemd has no property for is set there afterwards.
-func (m *creation) makeScope() error {
+// makeScope has systemd put a process, which waits at plan.PointCgroup or is
+// CRIU, into a scope; what systemd has no property for is set there afterwards.
+func (m *creation) makeScope(pid int) error {
 	scope := &systemd.Scope{
 		Unit:        *m.unit,
 		ID:          m.ID,
-		Pid:         m.process.Pid,
+		Pid:         pid,
 		Writes:      m.compile.Limits.Writes,
 		Annotations: m.Annotations,
 	}
@@ -182,14 +182,14 @@ func (m *creation) makeScope() error {
 	}
 	m.scoped = true
 	if h := m.host.Cgroups.Unified(); h != nil {
-		if err := m.unit.EnterSubgroup(h.Mountpoint, m.systemd.ControlGroup(), m.process.Pid); err != nil {
+		if err := m.unit.EnterSubgroup(h.Mountpoint, m.systemd.ControlGroup(), pid); err != nil {
 			return err
 		}
 	}
-	if err := m.beginCgroup(m.process.Pid); err != nil {
+	if err := m.beginCgroup(pid); err != nil {
 		return err
 	}
-	return m.finishCgroup(m.process.Pid)
+	return m.finishCgroup(pid)
 }
 
 func deviceRules(s *specs.Spec) []specs.LinuxDeviceCgroup {

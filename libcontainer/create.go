@@ -79,6 +79,8 @@ type creation struct {
 	hooked bool
 	// prepared is the state of the created container once it is written aside.
 	prepared *State
+	// more are mounts of a checkpoint that config.json does not name.
+	more []specs.Mount
 }
 
 // Create makes a container from a bundle: state runtime.md calls created, or

@@ -20,7 +20,7 @@ func Features(version, commit string) *features.Features {
 	annotations := map[string]string{
 		"berth.version":            version,
 		"berth.commit":             commit,
-		"berth.checkpoint.enabled": "false",
+		"berth.checkpoint.enabled": "true",
 	}
 	if v := seccomp.LibraryVersion(); v != "" {
 		annotations["io.github.seccomp.libseccomp.version"] = v
@@ -33,7 +33,7 @@ func Features(version, commit string) *features.Features {
 		Linux:         linuxFeatures(),
 		Annotations:   annotations,
 		PotentiallyUnsafeConfigAnnotations: []string{
-			"org.systemd.property.", "run.oci.hooks.stderr", "run.oci.hooks.stdout", "run.oci.keep_original_groups", "run.oci.mount_context_type", "run.oci.seccomp.receiver", "run.oci.systemd.subgroup",
+			"org.criu.config", "org.systemd.property.", "run.oci.hooks.stderr", "run.oci.hooks.stdout", "run.oci.keep_original_groups", "run.oci.mount_context_type", "run.oci.seccomp.receiver", "run.oci.systemd.subgroup",
 		},
 	}
 }

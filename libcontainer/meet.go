@@ -114,7 +114,7 @@ func (m *creation) answer(r nsenter.Report, program int) (done bool, err error) 
 	}
 	switch r.Point {
 	case plan.PointCgroup:
-		if err := m.makeScope(); err != nil {
+		if err := m.makeScope(m.process.Pid); err != nil {
 			return false, err
 		}
 		return false, m.answerCgroup()

@@ -7,12 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"github.com/moby/sys/mountinfo"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
-// mountsFile lists the mounts in a container's folder that config.json does not name, as they were added while it ran.
+// mountsFile lists mounts that config.json does not name: in a container's folder those that were added while it ran,
+// and among a checkpoint's images those of them that show a part of the host's file systems.
 const mountsFile = "mounts.json"
 
 // readMounts reads such a list; no file is an empty one.
@@ -48,7 +51,7 @@ func writeMounts(folder string, mounts []specs.Mount) error {
 	return writeFileAtomic(file, text)
 }
 
-// noteAdded keeps what was mounted. Relative sources are from the bundle.
+// noteAdded keeps what was mounted, for a checkpoint. Relative sources are from the bundle.
 func (c *Container) noteAdded(mounts []specs.Mount) error {
 	all, err := readMounts(c.dir)
 	if err != nil {
@@ -89,15 +92,55 @@ func sourceFrom(bundle string, m *specs.Mount) string {
 	return filepath.Join(bundle, m.Source)
 }
 
-// isBind says whether a mount shows a part of the host's file systems.
-func isBind(m *specs.Mount) bool {
-	if m.Type == "bind" {
-		return true
+// hostMounts are the mounts of a container that show a part of the host's file systems and are not in config.json:
+// those that were added, and those that came along below a recursive bind mount.
+func (c *Container) hostMounts(s *specs.Spec) ([]specs.Mount, error) {
+	added, err := readMounts(c.dir)
+	if err != nil {
+		return nil, err
 	}
-	for _, o := range m.Options {
-		if o == "bind" || o == "rbind" {
-			return true
+	added = slices.DeleteFunc(added, func(m specs.Mount) bool { return !isBind(&m) })
+	named := append(slices.Clone(s.Mounts), added...)
+	f, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", c.Pid))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	inside, err := mountinfo.GetMountsFromReader(f, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, in := range inside {
+		if slices.ContainsFunc(named, func(m specs.Mount) bool { return filepath.Clean(m.Destination) == in.Mountpoint }) {
+			continue
+		}
+		// The innermost of the mounts that it lies in decides.
+		for i := range slices.Backward(named) {
+			m := &named[i]
+			below, ok := strings.CutPrefix(in.Mountpoint, strings.TrimSuffix(filepath.Clean(m.Destination), "/")+"/")
+			if !ok {
+				continue
+			}
+			source := filepath.Join(sourceFrom(c.Bundle, m), below)
+			var st unix.Stat_t
+			if isBind(m) && unix.Stat(source, &st) == nil && unix.Major(st.Dev) == uint32(in.Major) && unix.Minor(st.Dev) == uint32(in.Minor) {
+				added = append(added, specs.Mount{Destination: in.Mountpoint, Source: source, Options: []string{"bind"}})
+			}
+			break
 		}
 	}
-	return false
+	return added, nil
+}
+
+// checkMapped refuses mounts with mappings of ids, which CRIU would bring back without them.
+func checkMapped(origin string, m *specs.Mount) error {
+	mapped := len(m.UIDMappings)+len(m.GIDMappings) > 0
+	for _, o := range m.Options {
+		word, _, _ := strings.Cut(o, "=")
+		mapped = mapped || word == "idmap" || word == "ridmap"
+	}
+	if mapped {
+		return fmt.Errorf("%s (%s): a mount with mapped ids cannot be checkpointed: CRIU would bring it back without its mappings", origin, m.Destination)
+	}
+	return nil
 }

@@ -28,6 +28,8 @@ func edges() map[string]string {
 		"libcontainer -> cgroups/systemd":          "does so through systemd",
 		"libcontainer -> cgroups/devices":          "the allowed device list",
 		"libcontainer -> cgroups/devices/bpf":      "loads the list's program on v2",
+		"libcontainer -> libcontainer/criu":        "checkpoint and restore ask it",
+		"cli -> libcontainer/criu":                 "the flags of checkpoint and restore are its options",
 		"libcontainer -> seccomp":                  "compiles the profile beside the kernel's work",
 
 		"libcontainer/compile -> spec":               "what it compiles",
@@ -78,7 +80,7 @@ func libraries() map[string]use {
 			"cli", "spec", "libcontainer", "libcontainer/compile", "libcontainer/resctrl", "cgroups", "cgroups/devices", "cgroups/systemd", "seccomp",
 		}},
 		"golang.org/x/sys": {"system calls, for who reaches the host", []string{
-			"cli", "cli/selfpipe", "libcontainer", "libcontainer/facts/probe", "libcontainer/netlink", "libcontainer/resctrl", "nsenter", "cgroups/fs", "cgroups/systemd",
+			"cli", "cli/selfpipe", "libcontainer", "libcontainer/criu", "libcontainer/facts/probe", "libcontainer/netlink", "libcontainer/resctrl", "nsenter", "cgroups/fs", "cgroups/systemd",
 			"cgroups/devices/bpf", "seccomp",
 		}},
 		"github.com/urfave/cli/v3":                 {"flags are the command line's business", []string{"cli"}},
@@ -89,8 +91,7 @@ func libraries() map[string]use {
 		"github.com/coreos/go-systemd/v22/journal": {"--log journald:", []string{"cli"}},
 		"github.com/seccomp/libseccomp-golang":     {"the C library is called in one place", []string{"seccomp"}},
 		"github.com/opencontainers/selinux":        {"labels are computed before the plan is made", []string{"libcontainer"}},
-		"github.com/checkpoint-restore/go-criu":    {"CRIU is spoken to in one place", []string{"libcontainer"}},
 		"github.com/moby/sys/user":                 {"the rootfs's passwd, for HOME", []string{"libcontainer"}},
-		"github.com/moby/sys/mountinfo":            {"the host's mounts are a fact", []string{"libcontainer/facts/probe"}},
+		"github.com/moby/sys/mountinfo":            {"the host's mounts are a fact, and a container's what a checkpoint must know", []string{"libcontainer", "libcontainer/facts/probe"}},
 	}
 }
