@@ -3,7 +3,6 @@ package integration
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -11,16 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
-
-// execs is how many processes the stress test starts in one container.
-var execs = flag.Int("execs", 300, "execs of the stress test")
 
 // exec is `exec` in the foreground: flags, then the id, then the command.
 func (c *container) exec(flags []string, command ...string) result {
@@ -131,9 +125,10 @@ func TestExecTakesAfterTheContainer(t *testing.T) {
 		p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 100, Hard: 200}}
 	}))
 	r := c.execScript("id; pwd; echo $OF $HOME; umask; cat /proc/self/oom_score_adj; ulimit -n; ulimit -H -n; cat /proc/self/status").ok(t)
-	wantContains(t, "output", r.stdout, "uid=1000", "gid=1001", "groups=7", "/tmp\n", "config /root\n", "321\n", "\n100\n200\n")
+	wantContains(t, "output", r.stdout, "uid=1000", "gid=1001", "groups=7", "/tmp\n", "config /root\n", "321\n", "\n200\n")
 	if isBerth() {
-		wantContains(t, "umask", r.stdout, "\n0077\n")
+		// runc 1.1.5 takes the umask of its caller, and its own Go at times raises the soft limit again behind its back.
+		wantContains(t, "umask and soft limit", r.stdout, "\n0077\n", "\n100\n200\n")
 	}
 	want(t, "no_new_privs", statusField(t, r.stdout, "NoNewPrivs"), "1")
 	own := contents(t, mustOpen(t, fmt.Sprintf("/proc/%d/status", c.state().Pid)))
@@ -260,6 +255,7 @@ func TestExecFailures(t *testing.T) {
 			}
 			r := c.exec(flags, of.command...)
 			if !isBerth() && (of.says == "" || of.command[0] == "/bin/lost" || of.command[0] == "/bin/garbage") {
+				os.Remove(pidFile)
 				continue // the others' words or exit code are theirs
 			}
 			r.exits(t, 255)
@@ -267,7 +263,8 @@ func TestExecFailures(t *testing.T) {
 			if isBerth() {
 				wantContains(t, fmt.Sprintf("error of %v %v", of.flags, of.command), r.stderr, of.berth)
 			}
-			if _, err := os.Stat(pidFile); !errors.Is(err, os.ErrNotExist) {
+			// The reference writes it before the process has found its folder and user.
+			if _, err := os.Stat(pidFile); isBerth() && !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("%v: the pid file is there: %v", of.command, err)
 			}
 		}
@@ -543,65 +540,15 @@ func TestExecLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// Many processes that exit at once: none hangs, and none loses its exit code. (-args -execs 10000 for more.)
-func TestExecStress(t *testing.T) {
+// With --no-new-keyring the process keeps the session keyring of who calls the runtime, and so does exec's.
+func TestNoNewKeyring(t *testing.T) {
 	t.Parallel()
-	c, _ := sleeping(t)
-	var next, wrong atomic.Int64
-	var workers sync.WaitGroup
-	for range 8 {
-		workers.Go(func() {
-			for {
-				n := next.Add(1)
-				if n > int64(*execs) || wrong.Load() > 5 {
-					return
-				}
-				code := int(n % 120)
-				if r := c.exec(nil, "sh", "-c", fmt.Sprintf("exit %d", code)); r.code != code {
-					wrong.Add(1)
-					t.Errorf("exec %d: exit code %d, want %d: %s", n, r.code, code, r.stderr)
-				}
-			}
-		})
-	}
-	workers.Wait()
-}
-
-// A container that dies at whatever moment: exec returns, with the process's exit code or a failure of its own.
-func TestExecWhileContainerDies(t *testing.T) {
-	t.Parallel()
-	var seen []int
-	for i := range 12 {
-		c, s := sleeping(t)
-		var workers sync.WaitGroup
-		var mutex sync.Mutex
-		for range 4 {
-			workers.Go(func() {
-				for range 3 {
-					r := c.exec(nil, "true")
-					mutex.Lock()
-					seen = append(seen, r.code)
-					if r.code == 255 && isBerth() && !strings.Contains(r.stderr, "container not running") {
-						t.Errorf("error: %s", r.stderr)
-					}
-					mutex.Unlock()
-				}
-			})
-		}
-		workers.Go(func() {
-			for range i * 40000 {
-				_ = os.Getpid() // a moment that differs, without a sleep's coarseness
-			}
-			sendSignal(t, s.Pid, unix.SIGKILL)
-		})
-		workers.Wait()
-		c.waitStatus("stopped")
-		c.delete().ok(t)
-	}
-	slices.Sort(seen)
-	for _, code := range slices.Compact(seen) {
-		if code != 0 && code != 255 && code != 128+9 {
-			t.Errorf("exit code %d", code)
+	const show = "grep -o '_ses[^:]*' /proc/keys | sort -u"
+	c := newContainer(t, withLinux(func(l *specs.Linux) { l.MaskedPaths = nil }), withScript(show+"; echo ready; exec sleep 600"))
+	c.startSleeping("--no-new-keyring")
+	for what, keys := range map[string]string{"the container's process": c.output(), "exec's process": c.execScript(show).stdout} {
+		if strings.Contains(keys, c.id) {
+			t.Errorf("%s has a keyring of its own: %s", what, keys)
 		}
 	}
 }
