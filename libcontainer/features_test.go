@@ -5,10 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"berth/tests/schema"
 )
@@ -67,5 +70,20 @@ func TestUnsafeAnnotationsAreThoseInTheSource(t *testing.T) {
 		if !named[n] {
 			t.Errorf("features tells of %s, which nothing reads", n)
 		}
+	}
+}
+
+// Each kind of hook that a configuration can have is listed.
+func TestKindsOfHooksAreListed(t *testing.T) {
+	var kinds []string
+	for field := range reflect.TypeFor[specs.Hooks]().Fields() {
+		kind, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		kinds = append(kinds, kind)
+	}
+	listed := Features("", "").Hooks
+	slices.Sort(kinds)
+	slices.Sort(listed)
+	if !slices.Equal(kinds, listed) {
+		t.Errorf("listed are %q, and there are %q", listed, kinds)
 	}
 }

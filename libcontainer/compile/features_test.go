@@ -2,8 +2,12 @@ package compile
 
 import (
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,6 +39,45 @@ func TestMountOptionsAreKnown(t *testing.T) {
 		listed := slices.Contains(words, w)
 		if idmap := w == "idmap" || w == "ridmap"; !listed && (!idmap || IDMapMounts) {
 			t.Errorf("%s of the runtime-spec's table is not listed", w)
+		}
+	}
+}
+
+// Each word that options.go knows is listed, and the recursive form of those that have one.
+func TestKnownMountOptionsAreListed(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "options.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := MountOptions()
+	for _, d := range file.Decls {
+		function, ok := d.(*ast.FuncDecl)
+		if !ok || !slices.Contains([]string{"attrWord", "propagationWord", "word"}, function.Name.Name) {
+			continue
+		}
+		found := 0
+		ast.Inspect(function, func(n ast.Node) bool {
+			clause, ok := n.(*ast.CaseClause)
+			if !ok {
+				return true
+			}
+			for _, e := range clause.List {
+				word, err := strconv.Unquote(e.(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found++
+				if word != "" && !slices.Contains(listed, word) {
+					t.Errorf("%s is known and not listed", word)
+				}
+				if function.Name.Name == "attrWord" && !slices.Contains(listed, "r"+word) {
+					t.Errorf("r%s is known and not listed", word)
+				}
+			}
+			return true
+		})
+		if found == 0 {
+			t.Errorf("%s has no words", function.Name.Name)
 		}
 	}
 }
