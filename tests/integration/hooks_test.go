@@ -87,7 +87,8 @@ func (l *hookLog) at(kind string) string {
 func (l *hookLog) logEach(script string) option {
 	return func(s *specs.Spec) {
 		for _, kind := range hookKinds {
-			withHook(kind, shellHook(fmt.Sprintf("{ echo -n '%s '; %s; } >> %s", kind, script, l.at(kind))))(s)
+			// One write, since poststart's may come beside the process's own.
+			withHook(kind, shellHook(fmt.Sprintf("line=$(%s); echo \"%s $line\" >> %s", script, kind, l.at(kind))))(s)
 		}
 	}
 }
@@ -359,6 +360,32 @@ func TestStartContainerHookRights(t *testing.T) {
 		want(t, field, statusField(t, hook, field), statusField(t, process, field))
 	}
 	want(t, "cgroups", fmt.Sprint(membership(hook)), fmt.Sprint(membership(process)))
+}
+
+// A hook may call the runtime about its own container: that answers, and does not wait for the hook's end.
+func TestHookAsksForTheState(t *testing.T) {
+	t.Parallel()
+	log, withLog := newHookLog(t)
+	options := []option{withLog, withSleep()}
+	c := newContainer(t)
+	for _, kind := range []string{"createRuntime", "poststart"} {
+		h := shellHook(fmt.Sprintf("{ %s --root %s state %s | grep '\"status\"'; } >> %s; true", host.runtime, c.stateRoot, c.id, log.path))
+		h.Timeout = ptr(20)
+		options = append(options, withHook(kind, h))
+	}
+	spec := baseSpec(c.id)
+	for _, o := range options {
+		o(spec)
+	}
+	c.writeConfig(spec)
+	c.create().ok(t)
+	if host.name != "runc" { // for 1.1.5 it does not exist yet then
+		wantContains(t, "state in createRuntime", log.text(), `"creating"`)
+	}
+	c.start().ok(t)
+	if host.name != "runc" { // for 1.1.5 it may still be "created" then
+		wantContains(t, "state in poststart", log.text(), `"running"`)
+	}
 }
 
 // What a hook leaves running in the background does not hold the runtime up.

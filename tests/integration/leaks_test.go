@@ -17,6 +17,10 @@ import (
 // one mount, cgroup, process, network namespace or file.
 type snapshot map[string]bool
 
+// defaultRoot is where berth keeps containers' states without --root. The folder itself stays once it is made, as
+// other runtimes' do; nothing may stay in it.
+const defaultRoot = "/run/berth"
+
 // takeSnapshot looks at the host now.
 func takeSnapshot() snapshot {
 	s := snapshot{}
@@ -34,7 +38,7 @@ func takeSnapshot() snapshot {
 			s["network namespace "+ns] = true
 		}
 	}
-	for _, folder := range []string{"/run", "/tmp", "/dev/shm", "/dev/mqueue", "/var/run"} {
+	for _, folder := range []string{"/run", "/tmp", "/dev/shm", "/dev/mqueue", "/var/run", defaultRoot} {
 		entries, err := os.ReadDir(folder)
 		if err != nil {
 			continue // not every host has all of them
@@ -43,6 +47,8 @@ func takeSnapshot() snapshot {
 			s["file "+filepath.Join(folder, e.Name())] = true
 		}
 	}
+	delete(s, "file "+defaultRoot)
+	delete(s, "file /var"+defaultRoot)
 	return s
 }
 

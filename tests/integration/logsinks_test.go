@@ -3,17 +3,21 @@ package integration
 import (
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // --log syslog:NAME writes berth's failure to the host's syslog socket, with the severity of an error.
 func TestSyslog(t *testing.T) {
 	berthOnly(t, "--log syslog:")
-	const socket = "/dev/log"
-	if _, err := os.Lstat(socket); err == nil {
-		t.Skip("a syslog daemon listens on this host already")
+	socket := "/dev/log"
+	daemons, err := filepath.EvalSymlinks(socket)
+	if err == nil { // that of a daemon, which is covered in this mount namespace
+		socket = filepath.Join(host.scratch, "syslog")
 	}
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
@@ -21,6 +25,16 @@ func TestSyslog(t *testing.T) {
 	}
 	defer os.Remove(socket)
 	defer conn.Close()
+	if daemons != "" {
+		if err := unix.Mount(socket, daemons, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := unix.Unmount(daemons, 0); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
 	r := oci(t, "--log", "syslog:harbour", "state", "no-such").exits(t, 1)
 	wantContains(t, "stderr", r.stderr, "does not exist")
 	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {

@@ -176,6 +176,23 @@ func TestSeccompNotify(t *testing.T) {
 	}
 }
 
+// Flags of seccomp(2) go together with a listener: TSYNC, and a wait that only a fatal signal ends.
+func TestSeccompNotifyFlags(t *testing.T) {
+	cameWith(t, 5, 19, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")
+	newerThanReference(t, "flags of seccomp(2)")
+	t.Parallel()
+	for _, flags := range [][]specs.LinuxSeccompFlag{
+		{"SECCOMP_FILTER_FLAG_TSYNC"}, {specs.LinuxSeccompFlagWaitKillableRecv},
+		{specs.LinuxSeccompFlagWaitKillableRecv, "SECCOMP_FILTER_FLAG_TSYNC", specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow},
+	} {
+		a := newAgent(t)
+		profile := a.askAbout("mkdir", "mkdirat")
+		profile.Flags = flags
+		c := newContainer(t, withSeccomp(profile), withScript("mkdir /nowhere/x && echo made"))
+		want(t, "output", c.run().ok(t).stdout, "made\n")
+	}
+}
+
 // Calls that the set-up needs after the filter is in force may be the agent's too.
 func TestSeccompNotifyOfSetup(t *testing.T) {
 	berthOnly(t, "runc needs more calls")
