@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -25,41 +23,6 @@ const (
 
 // unusedFor is how long an image of an older content is kept.
 const unusedFor = 24 * time.Hour
-
-// installMissing installs the programs that this command calls and that are not there, on a system with apt.
-func installMissing(ctx context.Context, progress io.Writer) error {
-	if runtime.GOARCH != "amd64" {
-		return fmt.Errorf("the test machines are of amd64; this one is of %s", runtime.GOARCH)
-	}
-	var missing []string
-	for _, need := range []struct{ program, pkg string }{
-		{"mmdebstrap", "mmdebstrap"},
-		{"qemu-system-x86_64", "qemu-system-x86"},
-		{"mke2fs", "e2fsprogs"},
-		{"debugfs", "e2fsprogs"},
-		{"xz", "xz-utils"},
-	} {
-		if _, err := exec.LookPath(need.program); err != nil {
-			missing = append(missing, need.pkg)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
-		return fmt.Errorf("install first (Debian's names): %s", strings.Join(missing, " "))
-	}
-	fmt.Fprintln(progress, "vm: installing", strings.Join(missing, " "))
-	os.Setenv("DEBIAN_FRONTEND", "noninteractive")
-	if err := command(ctx, "apt-get", "-qq", "update").Run(); err != nil {
-		return fmt.Errorf("apt-get update: %w", err)
-	}
-	install := command(ctx, "apt-get", append([]string{"-qq", "install", "-y", "--no-install-recommends"}, missing...)...)
-	if out, err := install.CombinedOutput(); err != nil {
-		return fmt.Errorf("apt-get install %s: %w\n%s", strings.Join(missing, " "), err, out)
-	}
-	return nil
-}
 
 // command is exec.CommandContext for a program that starts others: when the context ends, the whole process group
 // gets SIGTERM, and what is left of it after a while SIGKILL. It has no standard input.

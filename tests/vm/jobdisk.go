@@ -33,21 +33,31 @@ func (h *harness) compile(ctx context.Context, selected []machine) error {
 		}
 	}
 	built := map[string]bool{}
+	build := func(folder, target string, args ...string) error {
+		if built[folder] {
+			return nil
+		}
+		built[folder] = true
+		cmd := command(ctx, "go", append(args, "-trimpath", "-tags", "netgo osusergo", "-ldflags", "-s -w", "-o", target, ".")...)
+		cmd.Dir, cmd.Env = folder, append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go %s in %s: %w\n%s", strings.Join(args, " "), folder, err, out)
+		}
+		if _, err := os.Stat(target); err != nil {
+			return fmt.Errorf("%s has no tests", folder)
+		}
+		return nil
+	}
 	for _, m := range selected {
 		for _, j := range m.jobs {
-			if built[j.pkg] {
+			if err := build(j.pkg, filepath.Join(h.work, "bin", testBinary(j.pkg)), "test", "-c"); err != nil {
+				return err
+			}
+			if j.program == "" {
 				continue
 			}
-			built[j.pkg] = true
-			target := filepath.Join(h.work, "bin", testBinary(j.pkg))
-			cmd := command(ctx, "go", "test", "-c", "-trimpath", "-tags", "netgo osusergo", "-ldflags", "-s -w",
-				"-o", target, "./"+j.pkg)
-			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				return fmt.Errorf("go test -c ./%s: %w\n%s", j.pkg, err, out)
-			}
-			if _, err := os.Stat(target); err != nil {
-				return fmt.Errorf("./%s has no tests", j.pkg)
+			if err := build(j.program, filepath.Join(h.work, "bin", filepath.Base(j.program)), "build"); err != nil {
+				return err
 			}
 		}
 	}
@@ -76,8 +86,19 @@ func (h *harness) makeDisk(ctx context.Context, m machine, disk string) error {
 	}
 	for i, j := range m.jobs {
 		binary := testBinary(j.pkg)
-		if err := copyProgram(filepath.Join(h.work, "bin", binary), filepath.Join(tree, "bin", binary)); err != nil {
+		if err := copyFile(filepath.Join(h.work, "bin", binary), filepath.Join(tree, "bin", binary)); err != nil {
 			return err
+		}
+		if j.program != "" {
+			name := filepath.Base(j.program)
+			if err := copyFile(filepath.Join(h.work, "bin", name), filepath.Join(tree, "src/build", name)); err != nil {
+				return err
+			}
+		}
+		for _, name := range j.files {
+			if err := copyFile(name, filepath.Join(tree, "src", name)); err != nil {
+				return err
+			}
 		}
 		// A test runs in its package's folder, as go test has it.
 		if err := os.MkdirAll(filepath.Join(tree, "src", j.pkg), 0o755); err != nil {
@@ -88,7 +109,7 @@ func (h *harness) makeDisk(ctx context.Context, m machine, disk string) error {
 		}
 	}
 	if strings.Contains(h.runtime, "/") {
-		if err := copyProgram(h.runtime, filepath.Join(tree, "bin", filepath.Base(h.runtime))); err != nil {
+		if err := copyFile(h.runtime, filepath.Join(tree, "bin", filepath.Base(h.runtime))); err != nil {
 			return err
 		}
 	}
@@ -124,7 +145,7 @@ func (h *harness) writeJob(folder string, m machine, j job) error {
 	fmt.Fprintf(&script, "cd %s || exit\n", quote(vmFolder+"/src/"+j.pkg))
 	fmt.Fprintf(&script, "exec %s -test.v=test2json -test.short -test.timeout=%s", vmFolder+"/bin/"+testBinary(j.pkg), testTimeout(j.deadline))
 	pattern := j.run
-	if h.testRun != "" && pattern == "" {
+	if h.testRun != "" {
 		pattern = h.testRun
 	}
 	if pattern != "" {
@@ -187,7 +208,8 @@ func copyTestData(from, to string) error {
 	})
 }
 
-func copyProgram(from, to string) error {
+// copyFile copies a program, or what anyone may read and nobody minds to find executable.
+func copyFile(from, to string) error {
 	text, err := os.ReadFile(from)
 	if err != nil {
 		return err

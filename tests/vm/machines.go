@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,10 +16,13 @@ type image struct {
 
 var (
 	// trixie has a recent kernel and systemd, with every cgroup controller on v2.
-	trixie = image{"trixie", []string{"base", "runtimes", "rootless", "lsm", "checkpoint"}}
+	trixie = image{"trixie", []string{"base", "runtimes", "rootless", "lsm", "checkpoint", "engines"}}
 	// bookworm has the last Debian kernel with cgroup v1's memory and cpuset controllers (6.1), and the last
 	// Debian systemd that mounts v1 without being forced to.
-	bookworm = image{"bookworm", []string{"base", "runtimes"}}
+	bookworm = image{"bookworm", []string{"base", "runtimes", "rootless"}}
+	// bullseye has Linux 5.10, the oldest kernel that berth runs on. It is no longer a part of Debian that is looked
+	// after, and leaves the mirrors one day.
+	bullseye = image{"bullseye", []string{"base", "runtimes", "rootless"}}
 )
 
 // machine is one boot of an image and what runs during it.
@@ -40,8 +44,12 @@ type job struct {
 	pkg     string // folder of the tests' package, from the top of the module
 	run     string // for -test.run; "" for all
 	env     []string
-	before  string // shell commands that root runs first; the job fails when one does
-	after   string // shell commands that root runs afterwards, for what the tests cannot see themselves; likewise
+	files   []string // what else the tests read, beside what is under tests/; from the top of the module
+	program string   // folder of a module of its own, whose program the tests call as build/NAME
+	before  string   // shell commands that root runs first; the job fails when one does
+	after   string   // shell commands that root runs afterwards, for what the tests cannot see themselves; likewise
+	// more marks a job that runs only when a pattern names it, or with -all: what make test has no time for.
+	more bool
 	// deadline ends the job. Tests get most of it as their -test.timeout, so that Go can say where they hung.
 	deadline time.Duration
 }
@@ -61,7 +69,40 @@ func selfTest(account string, checks ...string) job {
 
 // integration is the whole suite, as one account with one cgroup driver.
 func integration(name, account string, env ...string) job {
-	return job{name: name, account: account, pkg: "tests/integration", deadline: 10 * time.Minute, env: env}
+	return job{name: name, account: account, pkg: "tests/integration", deadline: 15 * time.Minute, env: env}
+}
+
+// aroundCgroups matches the tests of the suite whose outcome can depend on the cgroup layout or driver: what make test
+// runs in all machines but unified, since emulation is too slow for the whole suite in each.
+const aroundCgroups = "Cgroup|Limit|Quota|DeviceRules|Rounds|Pause|Update|Events|Kill|Delete|Lifecycle|Ps|Concurrent"
+
+// aroundTheProcess and aroundMounts match further parts of the suite, for one more kernel.
+const (
+	aroundTheProcess = "Exec|Terminal|Seccomp|Notify|Hook|Signal|Schedul|Affinity|Priority|F[Dd]s|Descriptor|Keyring|Capab|Rlimit|Cwd|Personality|NoNewPriv"
+	aroundMounts     = "Mount|IDMap|Mask|Readonly|UserNamespace|Namespaces|NetDevices|Device|FUSE|Symlink|CVE"
+)
+
+// whole gives a job the time that all of the suite takes under emulation, with a second machine beside it.
+func whole(j job) job {
+	j.deadline = 40 * time.Minute
+	return j
+}
+
+// session is the part of ./session whose names match: what takes systemd or an ordinary user.
+func session(name, account, run string) job {
+	return job{name: name, account: account, pkg: "tests/vm/session", run: run, deadline: 6 * time.Minute}
+}
+
+// engines are the tests of container engines that need systemd.
+func engines(name, account, run string) job {
+	j := job{name: name, account: account, pkg: "tests/engines", run: run, deadline: 8 * time.Minute}
+	j.files, j.program = []string{"docs/engines.md"}, "tests/engines/cri"
+	return j
+}
+
+// cgroupTests are the tests of a package of berth's own that need a layout, or a systemd, that few machines have.
+func cgroupTests(name, account, pkg, run string) job {
+	return job{name: name, account: account, pkg: pkg, run: run, deadline: 4 * time.Minute}
 }
 
 // systemdDriver is what the suite reads to ask the runtime for --systemd-cgroup.
@@ -70,12 +111,14 @@ const systemdDriver = "BERTH_TEST_CGROUP_DRIVER=systemd"
 // bySystemd makes sure that the job's containers were in scopes of systemd's, else it showed nothing about that
 // driver. $began is when the job began, in seconds.
 func bySystemd(j job) job {
-	if j.account == "root" {
-		j.after = `journalctl --sync; journalctl --quiet --since @$began --output cat _PID=1 | grep -q 'Started .*\.scope' || {
-	echo "systemd (process 1) started no scope during this job: were the containers made with --systemd-cgroup?"
+	manager := "_PID=1"
+	if j.account != "root" {
+		manager = "_SYSTEMD_UNIT=user@$(id -u tester).service"
+	}
+	j.after = `journalctl --sync; journalctl --quiet --since @$began --output cat ` + manager + ` | grep -q 'Started .*\.scope' || {
+	echo "systemd started no scope during this job: were the containers made with --systemd-cgroup?"
 	exit 1
 }`
-	}
 	return j
 }
 
@@ -84,32 +127,54 @@ func machines() []machine {
 	return []machine{
 		{
 			name: "v1", about: "Linux 6.1, no systemd: cgroup v1 alone, then hybrid",
-			image: bookworm, cmdline: "berth.init=plain",
+			image: bookworm, cmdline: "berth.init=plain apparmor=0",
 			jobs: []job{
 				selfTest("root", "v1", "container"),
-				integration("root", "root"),
-				hybrid(integration("hybrid-root", "root")),
+				// Linux 6.1 has no idmapped mounts of /tmp, a tmpfs.
+				only(aroundCgroups, integration("root", "root", "TMPDIR=/var/tmp")),
+				cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost"),
+				more(whole(integration("whole", "root", "TMPDIR=/var/tmp"))),
+				more(hybrid(only(aroundCgroups, integration("hybrid", "root")))),
 			},
 		},
 		{
-			name: "unified", about: "Linux 6.12, systemd 257, AppArmor, two NUMA nodes: cgroup v2",
+			name: "unified", about: "Linux 6.12, systemd 257, AppArmor, two NUMA nodes: cgroup v2 by cgroupfs",
 			image: trixie, cmdline: "apparmor=1 security=apparmor", numa: true,
 			jobs: []job{
-				selfTest("root", "v2", "systemd", "apparmor", "numa", "container"),
+				selfTest("root", "v2", "misc", "systemd", "apparmor", "numa", "container"),
 				selfTest("service", "user-manager", "delegation"),
 				selfTest("login", "user-manager", "no-delegation"),
-				integration("root-cgroupfs", "root"),
-				bySystemd(integration("root-systemd", "root", systemdDriver)),
-				integration("rootless-cgroupfs", "service"),
-				bySystemd(integration("rootless-systemd", "service", systemdDriver)),
+				whole(integration("whole", "root")),
+				cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost"),
+				only("Rootless", integration("rootless-service", "service")),
+				only("Rootless", integration("rootless-login", "login")),
+				session("session-login", "login", "TestLimitWithoutDelegation"),
+			},
+		},
+		{
+			name: "systemd", about: "as unified: cgroup v2 by systemd",
+			image: trixie, cmdline: "apparmor=1 security=apparmor",
+			jobs: []job{
+				selfTest("root", "v2", "misc", "systemd", "container"),
+				bySystemd(only(aroundCgroups+"|Checkpoint|TestRestore", integration("root", "root", systemdDriver))),
+				cgroupTests("live", "root", "cgroups/systemd", "TestLive"),
+				session("session-root", "root", "TestSystemd|TestDevices"),
+				cgroupTests("live-service", "service", "cgroups/systemd", "TestLive"),
+				bySystemd(only("Rootless", integration("rootless-service", "service", systemdDriver))),
+				session("session-service", "service", "TestSystemdScope|TestDelegated"),
+				session("session-login", "login", "TestSystemdScope"),
+				bySystemd(engines("engines-root", "root", "TestSystemd")),
+				engines("engines-login", "login", "TestSystemdPodman"),
+				more(bySystemd(whole(integration("whole", "root", systemdDriver)))),
 			},
 		},
 		{
 			name: "selinux", about: "as unified, with SELinux (permissive) in place of AppArmor",
 			image: trixie, cmdline: "security=selinux selinux=1 enforcing=0",
 			jobs: []job{
-				selfTest("root", "v2", "systemd", "selinux", "container"),
-				only("SELinux", integration("labels", "root")),
+				selfTest("root", "v2", "misc", "systemd", "selinux", "container"),
+				only("SELinux|Label", integration("labels", "root")),
+				more(only("TestCRIU", integration("criu", "root"))),
 			},
 		},
 		{
@@ -117,7 +182,23 @@ func machines() []machine {
 			image: bookworm, cmdline: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
 			jobs: []job{
 				selfTest("root", "v1", "systemd", "container"),
-				bySystemd(integration("root-systemd", "root", systemdDriver)),
+				bySystemd(only("Cgroup|Limit|Quota|DeviceRules|Rounds|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver))),
+				cgroupTests("systemd", "root", "cgroups/systemd", "TestLive"),
+				session("session-root", "root", "TestSystemd|TestDevices"),
+			},
+		},
+		{
+			name: "oldest", about: "Linux 5.10, systemd 247: cgroup v2 by cgroupfs, then by systemd",
+			image: bullseye,
+			jobs: []job{
+				more(selfTest("root", "v2", "systemd", "container")),
+				more(only(aroundCgroups, integration("root-cgroupfs", "root"))),
+				more(only(aroundTheProcess, integration("process", "root"))),
+				more(only(aroundMounts, integration("mounts", "root"))),
+				more(cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost")),
+				more(only("Rootless", integration("rootless-service", "service"))),
+				more(bySystemd(only("Cgroup|Limit|Quota|DeviceRules|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver)))),
+				more(whole(integration("whole", "root"))),
 			},
 		},
 	}
@@ -136,6 +217,21 @@ mount -o remount,ro /sys/fs/cgroup`
 func only(pattern string, j job) job {
 	j.run = pattern
 	return j
+}
+
+// more leaves the job out where nobody asks for it.
+func more(j job) job {
+	j.more = true
+	return j
+}
+
+// usual drops the jobs that run only when they are asked for, and the machines that have no other.
+func usual(all []machine) []machine {
+	kept := slices.Clone(all)
+	for i := range kept {
+		kept[i].jobs = slices.DeleteFunc(slices.Clone(kept[i].jobs), func(j job) bool { return j.more })
+	}
+	return slices.DeleteFunc(kept, func(m machine) bool { return len(m.jobs) == 0 })
 }
 
 // selectJobs keeps the jobs whose "machine/job" matches one of the shell patterns (path.Match; a pattern without a

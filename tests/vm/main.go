@@ -15,6 +15,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -27,9 +30,11 @@ type options struct {
 	testRun  string
 	deadline time.Duration
 	parallel int
+	patience int
 	memory   int // MiB
 	json     bool
 	list     bool
+	all      bool
 	shell    bool
 	patterns []string
 }
@@ -43,7 +48,7 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	ctx, cancel := context.WithTimeout(ctx, o.deadline)
+	ctx, cancel := context.WithTimeout(ctx, o.deadline*time.Duration(o.patience))
 	ok, err := run(ctx, o)
 	cancel()
 	stop()
@@ -69,14 +74,20 @@ Boots test machines and runs the suite in them; all of them, or those named (wit
 	flags.StringVar(&o.runtime, "runtime", os.Getenv("OCI_RUNTIME"), "the `runtime` under test: a path here, or a name to be found in the machine (runc, crun);\ndefault: $OCI_RUNTIME, else bin/berth")
 	flags.StringVar(&o.cache, "cache", defaultCache(), "`folder` that keeps the machines' disks")
 	flags.StringVar(&o.testRun, "run", "", "run only the tests that match the `regexp`, as go test has it")
-	flags.DurationVar(&o.deadline, "deadline", 25*time.Minute, "end everything after this time")
+	flags.DurationVar(&o.deadline, "deadline", 40*time.Minute, "end everything after this time")
 	flags.IntVar(&o.parallel, "parallel", 2, "`machines` that run at once")
+	flags.IntVar(&o.patience, "patience", 1, "on a busy machine: give each job `N` times its time, and all the -deadline N times over")
 	flags.IntVar(&o.memory, "memory", 3072, "memory of a machine in `MiB`")
 	flags.BoolVar(&o.json, "json", false, "write the results to standard output as go test -json does, all else to standard error")
+	flags.BoolVar(&o.all, "all", false, "run also the jobs that -list marks, for which make test has no time")
 	flags.BoolVar(&o.list, "list", false, "list machines and jobs")
 	flags.BoolVar(&o.shell, "shell", false, "boot the one machine named and give a root shell on its console, with everything\nthat the jobs need in /run/berth-vm")
 	err := flags.Parse(args)
 	o.patterns = flags.Args()
+	if err == nil && o.patience < 1 {
+		err = fmt.Errorf("-patience %d: it is a number from 1 on", o.patience)
+		fmt.Fprintln(flags.Output(), err)
+	}
 	if o.runtime == "" {
 		o.runtime = "bin/berth"
 	}
@@ -96,13 +107,25 @@ func defaultCache() string {
 
 // run does everything and reports whether each job succeeded.
 func run(ctx context.Context, o options) (bool, error) {
-	selected, err := selectJobs(machines(), o.patterns)
+	every := machines()
+	if !o.all && !o.list && !slices.ContainsFunc(o.patterns, func(p string) bool { return strings.Contains(p, "/") }) {
+		every = usual(every)
+	}
+	selected, err := selectJobs(every, o.patterns)
 	if err != nil {
 		return false, err
+	}
+	for _, m := range selected {
+		for i := range m.jobs {
+			m.jobs[i].deadline *= time.Duration(o.patience)
+		}
 	}
 	if o.list {
 		list(os.Stdout, selected)
 		return true, nil
+	}
+	if runtime.GOARCH != "amd64" {
+		return false, fmt.Errorf("the test machines are of amd64; this one is of %s", runtime.GOARCH)
 	}
 	if o.shell && len(selected) != 1 {
 		return false, fmt.Errorf("-shell boots one machine: name it (see -list)")
@@ -122,9 +145,6 @@ func run(ctx context.Context, o options) (bool, error) {
 	for _, m := range selected {
 		h.images[m.image.suite] = &sync.Mutex{}
 	}
-	if err := h.phase("install what is missing", func() error { return installMissing(ctx, h.progress) }); err != nil {
-		return false, err
-	}
 	if err := h.phase("compile the tests", func() error { return h.compile(ctx, selected) }); err != nil {
 		return false, err
 	}
@@ -132,7 +152,7 @@ func run(ctx context.Context, o options) (bool, error) {
 		return true, h.shell(ctx, selected[0])
 	}
 	outcomes := h.runMachines(ctx, selected, allowed)
-	return h.report(outcomes, allowed, len(o.patterns) == 0 && o.testRun == ""), nil
+	return h.report(outcomes, allowed, o.all && len(o.patterns) == 0 && o.testRun == ""), nil
 }
 
 // harness is one run of the command.

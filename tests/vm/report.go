@@ -16,7 +16,11 @@ func list(out io.Writer, all []machine) {
 	for _, m := range all {
 		fmt.Fprintf(out, "%s: %s\n", m.name, m.about)
 		for _, j := range m.jobs {
-			fmt.Fprintf(out, "    %-32s %s as %s\n", m.name+"/"+j.name, "./"+j.pkg, j.account)
+			asked := ""
+			if j.more {
+				asked = ", only with -all or by name"
+			}
+			fmt.Fprintf(out, "    %-32s %s as %s%s\n", m.name+"/"+j.name, "./"+j.pkg, j.account, asked)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-# Not among TEST_SUITES yet: its jobs for rootless users fail until berth has rootless containers.
+TEST_SUITES += test-vm
 UNIT_PACKAGES += ./tests/vm
 
 .PHONY: test-vm

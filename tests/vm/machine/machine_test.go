@@ -42,6 +42,8 @@ func checkNamed(name string) func(*testing.T) {
 		return checkV1
 	case "v2":
 		return checkV2
+	case "misc":
+		return checkMisc
 	case "systemd":
 		return checkSystemd
 	case "apparmor":
@@ -109,7 +111,12 @@ func checkV2(t *testing.T) {
 		t.Fatal("/sys/fs/cgroup is not cgroup2")
 	}
 	hasWords(t, "cgroup.controllers", read(t, "/sys/fs/cgroup/cgroup.controllers"),
-		"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc")
+		"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma")
+}
+
+// The controller misc is as old as Linux 5.13.
+func checkMisc(t *testing.T) {
+	hasWords(t, "cgroup.controllers", read(t, "/sys/fs/cgroup/cgroup.controllers"), "misc")
 }
 
 // Each v1 controller is mounted where distributions had it, and nothing is on v2.
