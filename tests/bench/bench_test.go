@@ -101,7 +101,8 @@ func TestEveryRow(t *testing.T) {
 			}
 			checkFigures(t, r)
 			// The bench counts the floor only where its container looks the same from inside.
-			if _, why := r.measured("floor", wall); why != "" && strings.HasPrefix(r.Row, "run-") && !strings.HasSuffix(r.Row, "-first") {
+			hasFloor := strings.HasPrefix(r.Row, "run-") && !strings.HasSuffix(r.Row, "-first") || slices.Contains([]string{"exec", "start", "list"}, r.Row)
+			if _, why := r.measured("floor", wall); why != "" && hasFloor {
 				t.Errorf("%s, cgroup %s: %s (%s)", r.Row, r.Cgroups, why, strings.Join(r.Notes, "; "))
 			}
 			if len(r.Verdicts) != len(row.bars) {
@@ -129,7 +130,8 @@ func checkFigures(t *testing.T, r *Result) {
 		case s.Wall == nil || s.CPU == nil || s.Peak == nil:
 			t.Errorf("%s, cgroup %s: %s has no figures", r.Row, r.Cgroups, s.Name)
 		// A command of two milliseconds can be too short for the kernel's clock of CPU time.
-		case s.Wall.Median <= 0 || s.Peak.Median <= 0 || s.CPU.Median < 0:
+		// Linux counts memory in batches of 64 pages, which the floor's programs may not reach.
+		case s.Wall.Median <= 0 || s.Peak.Median < 0 || s.Peak.Median == 0 && s.Name != "floor" || s.CPU.Median < 0:
 			t.Errorf("%s, cgroup %s: %s: %+v", r.Row, r.Cgroups, s.Name, s)
 		}
 	}

@@ -43,7 +43,7 @@ func measureList(b *bench, r *Result) (err error) {
 	if err != nil {
 		return err
 	}
-	var trials []trial
+	var trials, floor []trial
 	var out []Series
 	for _, c := range b.contestants {
 		end, startErr := b.startCrowd(c, bundle)
@@ -66,7 +66,15 @@ func measureList(b *bench, r *Result) (err error) {
 			continue
 		}
 		trials = append(trials, trial{c.name, func() (cost, error) { return b.watch.time(c.command("list")...) }})
+		if c.name == "berth" {
+			argv, err := b.listFloor(c)
+			if err != nil {
+				return fmt.Errorf("floor: %w", err)
+			}
+			floor = append(floor, trial{"floor", func() (cost, error) { return b.watch.time(argv...) }})
+		}
 	}
+	trials = append(trials, floor...)
 	r.Series, err = b.inTurns(r.Rounds, trials)
 	r.Series = append(r.Series, out...)
 	return err

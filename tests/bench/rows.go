@@ -55,10 +55,12 @@ func rows() []row {
 			bars: []bar{{metric: wall, against: "crun", limit: 0.60}}, measure: measureCreateStartDelete},
 		{name: "exec", title: "exec /bin/true in a running container", where: once,
 			bars:    []bar{{metric: wall, against: "crun", limit: 0.60}, {metric: wall, against: "runc", limit: 0.25}},
-			measure: measureInRunning("exec", "exec", idHere, "/bin/true")},
-		{name: "state", title: "state of a running container", where: once, bars: short, measure: measureInRunning("state", "state", idHere)},
+			measure: measureInRunning("exec", (*bench).execFloor, "exec", idHere, "/bin/true")},
+		// Shows how much of every command below is not its own.
+		{name: "start", title: "--version: the start of the program itself", where: once, measure: measureStart},
+		{name: "state", title: "state of a running container", where: once, bars: short, measure: measureInRunning("state", nil, "state", idHere)},
 		// A signal that the process ignores: the container is there for the next round.
-		{name: "kill", title: "kill (WINCH) of a running container", where: once, bars: short, measure: measureInRunning("kill", "kill", idHere, "WINCH")},
+		{name: "kill", title: "kill (WINCH) of a running container", where: once, bars: short, measure: measureInRunning("kill", nil, "kill", idHere, "WINCH")},
 		{name: "delete", title: "delete of a stopped container", where: once, bars: short, measure: measureDelete},
 		{name: "list", title: "list of %d containers", where: once,
 			bars: []bar{{metric: wall, against: "crun", limit: 0.50}}, measure: measureList},
@@ -159,8 +161,8 @@ func measureCreateStartDelete(b *bench, r *Result) error {
 const idHere = "\x00id"
 
 // measureInRunning measures a command on a container that runs all the time, one for each contestant. Where berth does
-// not have the command yet, the row is skipped.
-func measureInRunning(command string, words ...string) func(*bench, *Result) error {
+// not have the command yet, the row is skipped. floor, if any, gives the command of the floor in berth's container.
+func measureInRunning(command string, floor func(*bench, *container) ([]string, error), words ...string) func(*bench, *Result) error {
 	return func(b *bench, r *Result) error {
 		if !b.hasCommand(command) {
 			r.Skipped = "this berth has no command " + command
@@ -170,7 +172,7 @@ func measureInRunning(command string, words ...string) func(*bench, *Result) err
 		if err != nil {
 			return err
 		}
-		var trials []trial
+		var trials, last []trial
 		var out []Series
 		for _, c := range b.contestants {
 			ct, _, err := b.start(c, bundle, false)
@@ -182,11 +184,18 @@ func measureInRunning(command string, words ...string) func(*bench, *Result) err
 				continue
 			}
 			defer ct.remove()
+			if c.name == "berth" && floor != nil {
+				argv, err := floor(b, ct)
+				if err != nil {
+					return fmt.Errorf("floor: %w", err)
+				}
+				last = append(last, trial{"floor", func() (cost, error) { return b.watch.time(argv...) }})
+			}
 			args := slices.Clone(words)
 			args[slices.Index(args, idHere)] = ct.id
 			trials = append(trials, trial{c.name, func() (cost, error) { return b.watch.time(c.command(args...)...) }})
 		}
-		r.Series, err = b.inTurns(r.Rounds, trials)
+		r.Series, err = b.inTurns(r.Rounds, append(trials, last...))
 		r.Series = append(r.Series, out...)
 		return err
 	}

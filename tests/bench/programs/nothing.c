@@ -1,0 +1,5 @@
+/* What the kernel takes to run any program at all. */
+int main(void)
+{
+	return 0;
+}
