@@ -54,8 +54,10 @@ generate: ## write again what is generated and committed (the executor's header)
 	$(GO) generate ./...
 
 .PHONY: install
-install: bin/berth ## into $(DESTDIR)$(PREFIX)/bin
+install: bin/berth ## into $(DESTDIR)$(PREFIX): bin, share/man/man8
 	install -D -m 0755 bin/berth $(DESTDIR)$(PREFIX)/bin/berth
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 0644 docs/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 
 .PHONY: clean
 clean: ## remove what make built (not what it installed)
