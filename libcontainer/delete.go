@@ -132,11 +132,11 @@ func (c *Container) destroy() error {
 			return err
 		}
 	}
-	if !c.Poststop {
-		return c.removeState()
-	}
 	if err := c.removeRdt(); err != nil {
 		return err
+	}
+	if !c.Poststop {
+		return c.removeState()
 	}
 	s, specErr := c.Spec()
 	if err := c.removeState(); err != nil {
