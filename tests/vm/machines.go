@@ -88,6 +88,12 @@ func whole(j job) job {
 	return j
 }
 
+// The whole suite in two halves of about the same length, for machines that boot side by side.
+const (
+	firstHalf  = "^Test[A-H]"
+	secondHalf = "^Test[^A-H]"
+)
+
 // session is the part of ./session whose names match: what takes systemd or an ordinary user.
 func session(name, account, run string) job {
 	return job{name: name, account: account, pkg: "tests/vm/session", run: run, deadline: 6 * time.Minute}
@@ -122,21 +128,9 @@ func bySystemd(j job) job {
 	return j
 }
 
-// machines lists all machines in the order in which they boot.
+// machines lists all machines in the order in which they boot: the longest first, so that none is left alone at the end.
 func machines() []machine {
 	return []machine{
-		{
-			name: "v1", about: "Linux 6.1, no systemd: cgroup v1 alone, then hybrid",
-			image: bookworm, cmdline: "berth.init=plain apparmor=0",
-			jobs: []job{
-				selfTest("root", "v1", "container"),
-				// Linux 6.1 has no idmapped mounts of /tmp, a tmpfs.
-				only(aroundCgroups, integration("root", "root", "TMPDIR=/var/tmp")),
-				cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost"),
-				more(whole(integration("whole", "root", "TMPDIR=/var/tmp"))),
-				more(hybrid(only(aroundCgroups, integration("hybrid", "root")))),
-			},
-		},
 		{
 			name: "unified", about: "Linux 6.12, systemd 257, AppArmor, two NUMA nodes: cgroup v2 by cgroupfs",
 			image: trixie, cmdline: "apparmor=1 security=apparmor", numa: true,
@@ -144,11 +138,19 @@ func machines() []machine {
 				selfTest("root", "v2", "misc", "systemd", "apparmor", "numa", "container"),
 				selfTest("service", "user-manager", "delegation"),
 				selfTest("login", "user-manager", "no-delegation"),
-				whole(integration("whole", "root")),
+				whole(only(firstHalf, integration("whole-1", "root"))),
 				cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost"),
 				only("Rootless", integration("rootless-service", "service")),
 				only("Rootless", integration("rootless-login", "login")),
 				session("session-login", "login", "TestLimitWithoutDelegation"),
+			},
+		},
+		{
+			name: "unified-2", about: "unified once more, beside it: for the other half of the suite",
+			image: trixie, cmdline: "apparmor=1 security=apparmor", numa: true,
+			jobs: []job{
+				selfTest("root", "v2", "misc", "systemd", "apparmor", "numa", "container"),
+				whole(only(secondHalf, integration("whole-2", "root"))),
 			},
 		},
 		{
@@ -169,15 +171,6 @@ func machines() []machine {
 			},
 		},
 		{
-			name: "selinux", about: "as unified, with SELinux (permissive) in place of AppArmor",
-			image: trixie, cmdline: "security=selinux selinux=1 enforcing=0",
-			jobs: []job{
-				selfTest("root", "v2", "misc", "systemd", "selinux", "container"),
-				only("SELinux|Label", integration("labels", "root")),
-				more(only("TestCRIU", integration("criu", "root"))),
-			},
-		},
-		{
 			name: "v1-systemd", about: "Linux 6.1, systemd 252 in its legacy layout: cgroup v1 with the systemd driver",
 			image: bookworm, cmdline: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
 			jobs: []job{
@@ -185,6 +178,27 @@ func machines() []machine {
 				bySystemd(only("Cgroup|Limit|Quota|DeviceRules|Rounds|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver))),
 				cgroupTests("systemd", "root", "cgroups/systemd", "TestLive"),
 				session("session-root", "root", "TestSystemd|TestDevices"),
+			},
+		},
+		{
+			name: "v1", about: "Linux 6.1, no systemd: cgroup v1 alone, then hybrid",
+			image: bookworm, cmdline: "berth.init=plain apparmor=0",
+			jobs: []job{
+				selfTest("root", "v1", "container"),
+				// Linux 6.1 has no idmapped mounts of /tmp, a tmpfs.
+				only(aroundCgroups, integration("root", "root", "TMPDIR=/var/tmp")),
+				cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost"),
+				more(whole(integration("whole", "root", "TMPDIR=/var/tmp"))),
+				more(hybrid(only(aroundCgroups, integration("hybrid", "root")))),
+			},
+		},
+		{
+			name: "selinux", about: "as unified, with SELinux (permissive) in place of AppArmor",
+			image: trixie, cmdline: "security=selinux selinux=1 enforcing=0",
+			jobs: []job{
+				selfTest("root", "v2", "misc", "systemd", "selinux", "container"),
+				only("SELinux|Label", integration("labels", "root")),
+				more(only("TestCRIU", integration("criu", "root"))),
 			},
 		},
 		{
