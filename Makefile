@@ -33,7 +33,7 @@ EXECUTOR_CFLAGS_aarch64 := -mbranch-protection=standard
 EXECUTOR_LDFLAGS := -static -s -Wl,--gc-sections,-z,noexecstack,-z,relro,-z,now,--build-id=none
 
 # Packages whose tests need neither root nor the built binary: all but the suites that drive whole programs.
-UNIT_PACKAGES = $(shell $(GO) list ./... | grep -vE '/tests/(integration|conformance|engines|bench|faults|vm/session)(/|$$)')
+UNIT_PACKAGES = $(shell $(GO) list ./... | grep -vE '/tests/(integration|conformance|engines|kubernetes|bench|faults|vm/session)(/|$$)')
 
 # What `make test` runs after the build, the checks and the fuzzing, in this order. A folder under tests/ adds its
 # own by a suite.mk: `TEST_SUITES += test-NAME`, the target itself, and its rows in scripts/deps. The target hands
