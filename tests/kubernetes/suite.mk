@@ -5,7 +5,7 @@ KUBERNETES := build/kubernetes
 .PHONY: test-kubernetes
 test-kubernetes: bin/berth $(KUBERNETES)/built ## a Kubernetes node and its control plane, with berth as a RuntimeClass (builds them: minutes)
 	scripts/deps build kubernetes
-	$(call suite,kubernetes,-timeout 25m ./tests/kubernetes)
+	$(call suite,kubernetes,-timeout 25m -parallel 8 ./tests/kubernetes)
 
 # Kubernetes' own programs, of the version that the module names; the distribution has none.
 $(KUBERNETES)/built: tests/kubernetes/node/go.mod tests/kubernetes/node/go.sum | deps-build
