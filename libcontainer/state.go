@@ -85,6 +85,14 @@ func (e *damagedError) Error() string {
 
 func (e *damagedError) Unwrap() error { return e.cause }
 
+// foreignError says that another runtime made the container: on a node that has
+// both, an engine may have them keep their containers in the same place.
+type foreignError struct{ id, file string }
+
+func (e *foreignError) Error() string {
+	return fmt.Sprintf("container %q is another runtime's: %s was not written by berth: use the runtime that made it", e.id, e.file)
+}
+
 // checkID refuses what is no container id: letters, digits and _ + - . only,
 // and neither "." nor "..".
 func checkID(id string) error {
@@ -149,6 +157,9 @@ func (r *Runtime) load(at int, root, id string) (*Container, error) {
 	}
 	if err := c.State.decode(data); err != nil {
 		return nil, &damagedError{id, filepath.Join(c.dir, stateFile), err}
+	}
+	if c.Bundle == "" { // each state of berth's has one; runc's keeps it elsewhere
+		return nil, &foreignError{id, filepath.Join(c.dir, stateFile)}
 	}
 	return c, nil
 }

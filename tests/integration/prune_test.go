@@ -181,3 +181,35 @@ func TestBashCompletion(t *testing.T) {
 	wantContains(t, "unknown shell", oci(t, "completion", "csh").exits(t, 1).stderr, "csh", "bash, zsh or fish")
 	wantContains(t, "no shell", oci(t, "completion").exits(t, 1).stderr, "bash, zsh or fish")
 }
+
+// Under containerd runc and berth have one state root. What runc wrote there is not berth's to show, nor to remove.
+func TestForeignState(t *testing.T) {
+	t.Parallel()
+	berthOnly(t, "whose state it is")
+	c := newContainer(t)
+	folder := filepath.Join(c.stateRoot, c.id)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(folder, "state.json")
+	text := `{"id":"` + c.id + `","init_process_pid":1,"init_process_start":1,"created":"2020-01-01T00:00:00Z","config":{"labels":["bundle=/b"]}}`
+	if err := os.WriteFile(state, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"state"}, {"delete"}, {"delete", "--force"}, {"kill"}, {"pause"}, {"events", "--stats"}} {
+		wantContains(t, strings.Join(command, " "), c.oci(append(command, c.id)...).exits(t, 1).stderr, "is another runtime's", state)
+	}
+	for _, command := range []string{"list", "prune"} {
+		r := c.oci(command).ok(t)
+		wantContains(t, command, r.stderr, "is another runtime's")
+		if strings.Contains(r.stdout, c.id) {
+			t.Errorf("%s: %s", command, r.stdout)
+		}
+	}
+	if left, err := os.ReadFile(state); err != nil || string(left) != text {
+		t.Errorf("its state is %q, %v", left, err)
+	}
+	if err := os.RemoveAll(folder); err != nil { // before the test looks at what is left
+		t.Fatal(err)
+	}
+}
