@@ -90,6 +90,10 @@ func checkDefault(t *testing.T, c *cluster) {
 	if options := c.runtimeOf(t, id); strings.Contains(options, c.berth) {
 		t.Errorf("a pod without a class is on berth: %q", options)
 	}
+	// Its state lies beside those of berth's containers.
+	if r := c.call(t, c.berth, "--root", berthState, "delete", "--force", id); r.code == 0 || !strings.Contains(r.stderr, "is another runtime's") {
+		t.Errorf("berth deletes it: %d %s%s", r.code, r.stdout, r.stderr)
+	}
 }
 
 func checkUnknownClass(t *testing.T, c *cluster) {
