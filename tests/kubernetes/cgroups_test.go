@@ -47,12 +47,15 @@ func makeCgroups(t *testing.T, name string) {
 			removeCgroups(t, filepath.Join(root, name))
 		}
 	})
-	for _, root := range roots(t) {
-		if unified() { // the kubelet asks for these below its root
-			if err := os.WriteFile(root+"/cgroup.subtree_control", []byte("+cpu +cpuset +memory +pids"), 0); err != nil {
+	if unified() { // the kubelet asks for each of these that the kernel has; hugetlb may be missing
+		for _, controller := range []string{"+cpu", "+cpuset", "+memory", "+pids", "+hugetlb"} {
+			err := os.WriteFile(hierarchies+"/cgroup.subtree_control", []byte(controller), 0)
+			if err != nil && controller != "+hugetlb" {
 				t.Fatal(err)
 			}
 		}
+	}
+	for _, root := range roots(t) {
 		if err := os.Mkdir(filepath.Join(root, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
