@@ -38,7 +38,7 @@ UNIT_PACKAGES = $(shell $(GO) list ./... | grep -vE '/tests/(integration|conform
 # What `make test` runs after the build, the checks and the fuzzing, in this order. A folder under tests/ adds its
 # own by a suite.mk: `TEST_SUITES += test-NAME`, the target itself, and its rows in scripts/deps. The target hands
 # `go test -json` (or a file in that form) to tests/tally under its name, so that it is counted.
-TEST_SUITES := test-integration
+TEST_SUITES := test-integration test-integration-v1 test-integration-v2
 RESULTS     := build/results
 
 include $(sort $(wildcard tests/*/suite.mk))
@@ -87,6 +87,14 @@ test: ## everything, dependencies first: build, checks, unit tests, fuzzing, and
 .PHONY: test-integration
 test-integration: deps-integration $(if $(OCI_RUNTIME),,bin/berth) ## the integration suite (as root), of $$OCI_RUNTIME or bin/berth
 	$(call suite,integration,-timeout 20m -parallel 4 ./tests/integration)
+
+# The same where the mount namespace of the tests shows one kind of cgroups alone: of a host that has both.
+HYBRID := $(wildcard /sys/fs/cgroup/unified)
+.PHONY: test-integration-v1 test-integration-v2
+test-integration-v1 test-integration-v2: test-integration-%: deps-integration $(if $(OCI_RUNTIME),,bin/berth)
+	$(if $(HYBRID),$(call suite,integration-$*,-timeout 20m -parallel 4 ./tests/integration),@echo "suite integration-$*: left out, as this host has but one kind of cgroups")
+test-integration-v1: export BERTH_TEST_CGROUPS = v1
+test-integration-v2: export BERTH_TEST_CGROUPS = v2
 
 # $(call suite,NAME,ARGUMENTS of go test): runs it uncached, keeps its results and prints failures, skips, counts.
 suite = @mkdir -p $(RESULTS); \

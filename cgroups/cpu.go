@@ -44,7 +44,7 @@ func firstSet(r *specs.LinuxCPU) string {
 	switch {
 	case r.Shares != nil && *r.Shares != 0:
 		return "cpu.shares"
-	case r.Quota != nil && *r.Quota != 0:
+	case r.Quota != nil && *r.Quota > 0: // negative is none
 		return "cpu.quota"
 	case r.Period != nil && *r.Period != 0:
 		return "cpu.period"

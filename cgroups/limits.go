@@ -108,6 +108,9 @@ func maxOr(n int64) string {
 // start it by CLONE_INTO_CGROUP.
 func (c *collector) pids(limit int64) {
 	const field = "pids.limit"
+	if limit < 0 && c.layout.Find("pids") == nil {
+		return // no limit needs no controller
+	}
 	h := c.find(field, "pids")
 	if h == nil {
 		return

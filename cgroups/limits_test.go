@@ -169,6 +169,10 @@ func TestLimitsWithoutControllers(t *testing.T) {
 		if writes, problems := Limits(l, resources(t, string(text)), "o"); len(writes)+len(problems) > 0 {
 			t.Errorf("%s: zero values: %v %v", l.Mode, writes, problems)
 		}
+		const unlimited = `{"pids":{"limit":-1},"memory":{"limit":-1,"swap":-1,"reservation":-1},"cpu":{"quota":-1}}`
+		if writes, problems := Limits(l, resources(t, unlimited), "o"); len(writes)+len(problems) > 0 {
+			t.Errorf("%s: no limits: %v %v", l.Mode, writes, problems)
+		}
 		for text, want := range map[string]string{
 			`{"cpu":{"shares":5}}`:                                 "o.cpu.shares has no cpu controller",
 			`{"cpu":{"quota":5000}}`:                               "o.cpu.quota has no cpu controller",
@@ -180,7 +184,8 @@ func TestLimitsWithoutControllers(t *testing.T) {
 			`{"cpu":{"cpus":"0"}}`:                                 "o.cpu.cpus has no cpuset controller",
 			`{"cpu":{"mems":"0"}}`:                                 "o.cpu.mems has no cpuset controller",
 			`{"memory":{"limit":5}}`:                               "o.memory.limit has no memory controller",
-			`{"memory":{"swap":-1}}`:                               "o.memory.swap has no memory controller",
+			`{"memory":{"swap":6}}`:                                "o.memory.swap has no memory controller",
+			`{"memory":{"limit":-1,"swappiness":0}}`:               "o.memory.limit has no memory controller",
 			`{"memory":{"reservation":5}}`:                         "o.memory.reservation has no memory controller",
 			`{"memory":{"swappiness":0}}`:                          "o.memory.swappiness has no memory controller",
 			`{"memory":{"disableOOMKiller":true}}`:                 "o.memory.disableOOMKiller has no memory controller",

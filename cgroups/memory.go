@@ -9,6 +9,12 @@ type memoryLimits struct {
 	swapField string
 }
 
+// unlimited says whether none of them is a limit.
+func (m *memoryLimits) unlimited() bool {
+	none := func(n int64) bool { return n == 0 || n == -1 }
+	return none(m.limit) && none(m.swap) && none(m.reservation)
+}
+
 // memory writes linux.resources.memory; bytes, -1 is unlimited, 0 unset.
 func (c *collector) memory(r *specs.LinuxMemory) {
 	m := memoryLimits{swapField: "memory.swap"}
@@ -33,6 +39,9 @@ func (c *collector) memory(r *specs.LinuxMemory) {
 		field = "memory.useHierarchy"
 	default:
 		return
+	}
+	if c.layout.Find("memory") == nil && m.unlimited() && r.Swappiness == nil && !noKiller && !hierarchy {
+		return // no limit needs no controller
 	}
 	h := c.find(field, "memory")
 	if h == nil || !c.checkMemory(&m) {
