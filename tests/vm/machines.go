@@ -201,19 +201,24 @@ func machines() []machine {
 				more(only("TestCRIU", integration("criu", "root"))),
 			},
 		},
-		{
-			name: "oldest", about: "Linux 5.10, systemd 247: cgroup v2 by cgroupfs, then by systemd",
-			image: bullseye,
-			jobs: []job{
-				more(selfTest("root", "v2", "systemd", "container")),
-				more(only(aroundCgroups, integration("root-cgroupfs", "root"))),
-				more(only(aroundTheProcess, integration("process", "root"))),
-				more(only(aroundMounts, integration("mounts", "root"))),
-				more(cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost")),
-				more(only("Rootless", integration("rootless-service", "service"))),
-				more(bySystemd(only("Cgroup|Limit|Quota|DeviceRules|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver)))),
-				more(whole(integration("whole", "root"))),
-			},
+		oldest(),
+	}
+}
+
+// oldest is the machine with the oldest kernel that berth runs on.
+func oldest() machine {
+	return machine{
+		name: "oldest", about: "Linux 5.10, systemd 247: cgroup v2 by cgroupfs, then by systemd",
+		image: bullseye,
+		jobs: []job{
+			more(selfTest("root", "v2", "systemd", "container")),
+			more(only(aroundCgroups, integration("root-cgroupfs", "root"))),
+			more(only(aroundTheProcess, integration("process", "root"))),
+			more(only(aroundMounts, integration("mounts", "root"))),
+			more(cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost")),
+			more(only("Rootless", integration("rootless-service", "service"))),
+			more(bySystemd(only("Cgroup|Limit|Quota|DeviceRules|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver)))),
+			more(whole(integration("whole", "root"))),
 		},
 	}
 }
