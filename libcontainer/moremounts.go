@@ -103,12 +103,12 @@ func (c *Container) hostMounts(s *specs.Spec) ([]specs.Mount, error) {
 	named := append(slices.Clone(s.Mounts), added...)
 	f, err := os.Open(fmt.Sprintf("/proc/%d/mountinfo", c.Pid))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mounts of container %q: %w", c.ID, err)
 	}
 	defer f.Close()
 	inside, err := mountinfo.GetMountsFromReader(f, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("mounts of container %q: %w", c.ID, err)
 	}
 	for _, in := range inside {
 		if slices.ContainsFunc(named, func(m specs.Mount) bool { return filepath.Clean(m.Destination) == in.Mountpoint }) {

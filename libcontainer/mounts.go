@@ -100,8 +100,10 @@ func (r *Runtime) changeMounts(id string, change func(*mountChange) error) error
 		}
 		defer unix.Close(pidfd)
 		// Only now is it sure that the number is not another process's by then.
-		if alive, err := c.alive(); err != nil || !alive {
-			return errors.Join(err, c.notRunning(specs.StateStopped))
+		if alive, err := c.alive(); err != nil {
+			return err
+		} else if !alive {
+			return fmt.Errorf("cannot change the mounts of container %q: container not running (it is %s)", id, specs.StateStopped)
 		}
 		if m.in, err = newEntrance(m.spec, c.Pid, pidfd, nil, nil); err != nil {
 			return err

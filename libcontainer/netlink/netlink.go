@@ -25,8 +25,8 @@ func Open() (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket: %w", err)
 	}
-	// The kernel's own words on a refusal, and only lists that are asked for as
-	// they are; Linux 4.12 and 4.20. Without them all works as well.
+	// The kernel's own words on a refusal; Linux 4.12. Without them all works as
+	// well.
 	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
 	return &Conn{fd: fd, buf: make([]byte, 64<<10)}, nil
 }
