@@ -86,7 +86,7 @@ func (h *harness) watch(ctx context.Context, m machine, image, disk string, b bo
 	}()
 
 	var complaints strings.Builder
-	cmd := command(ctx, "qemu-system-x86_64", qemuArgs(m, image, disk, h.memory, false)...)
+	cmd := command(ctx, h.emulator, qemuArgs(m, image, disk, h.memory, false)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+b.folder) // what the machine writes to its root disk
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(log, writer), &complaints
 	cmd.WaitDelay = 5 * time.Second
@@ -111,14 +111,18 @@ func (h *harness) watch(ctx context.Context, m machine, image, disk string, b bo
 	return nil
 }
 
+// cpu is the processor that is emulated: all that QEMU can, less what defends against others on it, a fifth level of
+// page tables, virtualization, and what takes longer than the instructions that programs use in its absence.
+const cpu = "max,la57=off,smap=off,pku=off,pks=off,erms=off,fsrm=off,avx=off,avx2=off,xsave=off,svm=off"
+
 // qemuArgs is QEMU's command line. The root disk takes no writes: they go to a file that QEMU removes as soon as
 // it has opened it.
 func qemuArgs(m machine, image, disk string, memory int, interactive bool) []string {
 	// tsc=reliable: the kernel takes emulation's jitter for a broken clock, and the one that it falls back to costs
 	// a system call at each look.
 	//
-	// mitigations=off, init_on_alloc=0 and CPU features left out below: what defends against others on the processor, and
-	// a fifth level of page tables, are much of an emulated kernel's work.
+	// mitigations=off, init_on_alloc=0: what defends against others on the processor is much of an emulated kernel's
+	// work.
 	cmdline := "root=/dev/vda rw console=ttyS0 quiet panic=-1 tsc=reliable hugepages=8 systemd.getty_auto=no " +
 		"mitigations=off init_on_alloc=0 nowatchdog " +
 		"systemd.show_status=auto systemd.default_timeout_start_sec=60s " + m.cmdline
@@ -132,7 +136,7 @@ func qemuArgs(m machine, image, disk string, memory int, interactive bool) []str
 	// machines at once make up for it.
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max,la57=off,smap=off,pku=off,pks=off", "-smp", "2", "-m", fmt.Sprint(memory),
+		"-machine", "q35", "-accel", "tcg,thread=single", "-cpu", cpu, "-smp", "2", "-m", fmt.Sprint(memory),
 		"-kernel", filepath.Join(image, "vmlinuz"), "-initrd", filepath.Join(image, "initrd"), "-append", cmdline,
 		"-drive", "if=none,id=root,format=raw,snapshot=on,cache=unsafe,file=" + filepath.Join(image, "root.img"),
 		"-device", "virtio-blk-pci,drive=root",
@@ -164,7 +168,7 @@ func (h *harness) shell(ctx context.Context, m machine) error {
 		return err
 	}
 	h.say("%s: booting; leave the shell to turn it off, C-a x ends it at once", m.name)
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArgs(m, imageFolder, disk, h.memory, true)...)
+	cmd := exec.CommandContext(ctx, h.emulator, qemuArgs(m, imageFolder, disk, h.memory, true)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+h.work)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}

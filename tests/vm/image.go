@@ -21,7 +21,7 @@ const (
 	spaceToRun   = 1 << 30
 )
 
-// unusedFor is how long an image of an older content is kept.
+// unusedFor is how long what has an older content is kept.
 const unusedFor = 24 * time.Hour
 
 // command is exec.CommandContext for a program that starts others: when the context ends, the whole process group
@@ -43,16 +43,32 @@ func (h *harness) ensureImage(ctx context.Context, i image) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return h.cached(ctx, i.suite, key, append([]string{"tests/vm/image", i.suite}, i.lists...)...)
+}
+
+// ensureEmulator returns the program that runs the machines, which it fetches when the cache does not hold it.
+func (h *harness) ensureEmulator(ctx context.Context) (string, error) {
+	key, err := digest("", "tests/vm", "emulator", "mirror")
+	if err != nil {
+		return "", err
+	}
+	folder, err := h.cached(ctx, "emulator", key, "tests/vm/emulator")
+	return filepath.Join(folder, "qemu"), err
+}
+
+// cached returns the folder in the cache with what a script makes from Debian's packages, and lets it do so when the
+// cache has none with this key. The folder is the script's first argument.
+func (h *harness) cached(ctx context.Context, name, key string, script ...string) (string, error) {
 	if err := os.MkdirAll(h.cache, 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lockFile(ctx, filepath.Join(h.cache, i.suite+".lock"))
+	unlock, err := lockFile(ctx, filepath.Join(h.cache, name+".lock"))
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
 
-	folder := filepath.Join(h.cache, i.suite+"-"+key)
+	folder := filepath.Join(h.cache, name+"-"+key)
 	if _, err := os.Stat(folder); err == nil {
 		now := time.Now()
 		return folder, os.Chtimes(folder, now, now)
@@ -60,17 +76,17 @@ func (h *harness) ensureImage(ctx context.Context, i image) (string, error) {
 	if err := enoughSpace(h.cache, spaceToBuild); err != nil {
 		return "", err
 	}
-	build, err := os.MkdirTemp(h.cache, "building-"+i.suite+"-")
+	build, err := os.MkdirTemp(h.cache, "building-"+name+"-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(build)
-	h.say("making the %s image (about a minute, once)", i.suite)
-	err = h.phase("make the "+i.suite+" image", func() error {
-		cmd := command(ctx, "tests/vm/image", append([]string{i.suite, build}, i.lists...)...)
+	h.say("making %s (about a minute, once)", name)
+	err = h.phase("make "+name, func() error {
+		cmd := command(ctx, script[0], append([]string{build}, script[1:]...)...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("tests/vm/image %s: %w\n%s", i.suite, err, lastLines(string(out), 40))
+			return fmt.Errorf("%s: %w\n%s", strings.Join(script, " "), err, lastLines(string(out), 40))
 		}
 		return nil
 	})
@@ -80,32 +96,37 @@ func (h *harness) ensureImage(ctx context.Context, i image) (string, error) {
 	if err := os.Rename(build, folder); err != nil {
 		return "", err
 	}
-	return folder, removeUnused(h.cache, i.suite, folder)
+	return folder, removeUnused(h.cache, name, folder)
 }
 
 // key is a digest of all that the image is made from, save the packages' versions: those are what the mirror had
 // when it was made.
 func (i image) key(source string) (string, error) {
-	digest := sha256.New()
-	files := []string{"image", "guest/init"}
+	files := []string{"image", "mirror", "guest/init"}
 	for _, list := range i.lists {
 		files = append(files, "packages/"+list)
 	}
-	fmt.Fprintln(digest, i.suite)
+	return digest(i.suite, source, files...)
+}
+
+// digest is that of a name and of files in a folder.
+func digest(name, source string, files ...string) (string, error) {
+	sum := sha256.New()
+	fmt.Fprintln(sum, name)
 	for _, name := range files {
 		text, err := os.ReadFile(filepath.Join(source, name))
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(digest, "%s %d\n%s", name, len(text), text)
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(text), text)
 	}
-	return fmt.Sprintf("%x", digest.Sum(nil)[:8]), nil
+	return fmt.Sprintf("%x", sum.Sum(nil)[:8]), nil
 }
 
-// removeUnused removes the suite's images other than keep that nobody has used of late, and what a build that was
-// killed left behind.
-func removeUnused(cache, suite, keep string) error {
-	for _, pattern := range []string{suite + "-*", "building-" + suite + "-*"} {
+// removeUnused removes what was cached under the name other than keep and that nobody has used of late, and what a
+// build that was killed left behind.
+func removeUnused(cache, name, keep string) error {
+	for _, pattern := range []string{name + "-*", "building-" + name + "-*"} {
 		found, err := filepath.Glob(filepath.Join(cache, pattern))
 		if err != nil {
 			return err

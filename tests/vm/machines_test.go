@@ -111,6 +111,7 @@ func TestImageKey(t *testing.T) {
 		return k
 	}
 	write("image", "script")
+	write("mirror", "script")
 	write("guest/init", "init")
 	write("packages/base", "systemd")
 	write("packages/more", "runc")

@@ -148,6 +148,9 @@ func run(ctx context.Context, o options) (bool, error) {
 	if err := h.phase("compile the tests", func() error { return h.compile(ctx, selected) }); err != nil {
 		return false, err
 	}
+	if h.emulator, err = h.ensureEmulator(ctx); err != nil {
+		return false, err
+	}
 	if o.shell {
 		return true, h.shell(ctx, selected[0])
 	}
@@ -162,6 +165,7 @@ type harness struct {
 	started  time.Time
 	progress io.Writer
 	images   map[string]*sync.Mutex // so that machines with one image build it once
+	emulator string                 // the program that runs the machines
 
 	mutex  sync.Mutex // guards what follows, and progress
 	phases []phase
