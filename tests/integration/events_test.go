@@ -119,6 +119,9 @@ func TestEventsStream(t *testing.T) {
 		want(t, "type", e.Type, "stats")
 		want(t, "id", e.ID, c.id)
 	}
+	if isBerth() && !hasController("memory") {
+		wantContains(t, "stderr", r.stderr, "no oom events")
+	}
 }
 
 // The OOM killer at work is an event, for the stream that sees it.
