@@ -112,7 +112,8 @@ func (h *harness) watch(ctx context.Context, m machine, image, disk string, b bo
 }
 
 // cpu is the processor that is emulated: all that QEMU can, less what defends against others on it, a fifth level of
-// page tables, virtualization, and what takes longer than the instructions that programs use in its absence.
+// page tables, virtualization, whose modules each boot would load, and AVX and fast string instructions, which emulation
+// takes apart again (how much that spares beside QEMU 10 was less than the noise).
 const cpu = "max,la57=off,smap=off,pku=off,pks=off,erms=off,fsrm=off,avx=off,avx2=off,xsave=off,svm=off"
 
 // qemuArgs is QEMU's command line. The root disk takes no writes: they go to a file that QEMU removes as soon as

@@ -81,7 +81,7 @@ func (h *harness) cached(ctx context.Context, name, key string, script ...string
 		return "", err
 	}
 	defer os.RemoveAll(build)
-	h.say("making %s (about a minute, once)", name)
+	h.say("making %s for the cache (about a minute, once)", name)
 	err = h.phase("make "+name, func() error {
 		cmd := command(ctx, script[0], append([]string{build}, script[1:]...)...)
 		out, err := cmd.CombinedOutput()
