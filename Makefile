@@ -19,6 +19,14 @@ TAGS    := netgo osusergo urfave_cli_no_template
 GCFLAGS := -gcflags=all=-l $(addprefix -gcflags=,$(addsuffix =,runtime runtime/... internal/... sync/... math/... slices unicode/utf8))
 LDFLAGS := -s -w -X berth/cli.version=$(VERSION) -X berth/cli.commit=$(COMMIT)
 
+# SECCOMP=libseccomp links libseccomp in, statically, and has it write the seccomp programs by way of libseccomp-golang:
+# for who trusts it more, or has a processor that berth has no table for (docs/decisions/004-own-seccomp-programs.md).
+SECCOMP  ?= berth
+LINKED    = $(filter libseccomp,$(SECCOMP))
+GO_BUILD  = CGO_ENABLED=$(if $(LINKED),1,0) $(GO) build -trimpath -tags "$(TAGS)$(if $(LINKED), libseccomp)" $(GCFLAGS) \
+	-ldflags '$(LDFLAGS)$(if $(LINKED), -linkmode external -extldflags -static)'
+$(if $(filter-out berth libseccomp,$(SECCOMP)),$(error SECCOMP=$(SECCOMP): use berth, which is the default, or libseccomp))
+
 # The executor: one compiler call over all of its files, so that the linker drops what is not called.
 # musl makes it small; glibc's headers stand last in line, for the kernel's own (linux/*.h) that musl does not bring.
 EXECUTOR_SRC    := $(wildcard nsenter/executor/*.c)
@@ -47,7 +55,8 @@ include $(sort $(wildcard tests/*/suite.mk))
 
 .PHONY: bin/berth
 bin/berth: nsenter/bin/executor ## the program: one static file, the executor inside (also plain `make`)
-	CGO_ENABLED=0 $(GO) build -trimpath -tags "$(TAGS)" $(GCFLAGS) -ldflags '$(LDFLAGS)' -o $@ .
+	$(if $(LINKED),@scripts/deps build libseccomp)
+	$(GO_BUILD) -o $@ .
 
 nsenter/bin/executor: $(EXECUTOR_SRC) $(EXECUTOR_HDR) Makefile | deps-build
 	$(EXECUTOR_CC) $(EXECUTOR_CFLAGS) $(EXECUTOR_LDFLAGS) -o $@ $(EXECUTOR_SRC)
@@ -127,7 +136,9 @@ check-generated: ## what make generate writes is what is committed
 .PHONY: check-go
 check-go: build/staticcheck ## go vet, staticcheck (its version is pinned in scripts/lint)
 	$(GO) vet -tags "$(TAGS)" ./...
+	$(GO) vet -tags "$(TAGS) libseccomp" ./seccomp/...
 	build/staticcheck -tags "$(TAGS)" ./...
+	build/staticcheck -tags "$(TAGS) libseccomp" ./seccomp/...
 
 build/staticcheck: scripts/lint/go.mod scripts/lint/go.sum | deps-build
 	$(GO) build -C scripts/lint -o ../../build/staticcheck honnef.co/go/tools/cmd/staticcheck
@@ -143,6 +154,7 @@ check-c: | deps-build ## the executor compiles with each compiler that is here, 
 .PHONY: check-unit
 check-unit: | deps-build ## unit and golden tests, the table of imports
 	$(GO) test -tags "$(TAGS)" $(UNIT_PACKAGES)
+	$(GO) test -tags "$(TAGS) libseccomp" ./seccomp/...
 
 ##@ More
 

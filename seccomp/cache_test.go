@@ -370,7 +370,7 @@ func BenchmarkCacheLoad(b *testing.B) {
 // TestCacheCompile: the cache is used, and whatever is wrong with it, there is a
 // program.
 func TestCacheCompile(t *testing.T) {
-	if !haveTable {
+	if !enabled {
 		t.Skip("this build has no libseccomp")
 	}
 	p := workload(t, "docker-run.json")

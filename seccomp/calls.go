@@ -105,7 +105,7 @@ func memberOf(name string) (member, bool) {
 }
 
 // resolve gives the calls of each architecture of the profile in the order of
-// the rules, and the names that no architecture has. find is newLookup.
+// the rules, and the names that no architecture has. find is newLookup, in tests another.
 func resolve(prof *profile, find func(arch) (lookup, error)) (calls [][]call, unknown []string, err error) {
 	calls = make([][]call, len(prof.archs))
 	for n, a := range prof.archs {
@@ -115,7 +115,7 @@ func resolve(prof *profile, find func(arch) (lookup, error)) (calls [][]call, un
 		}
 		for r := range prof.rules {
 			for _, name := range prof.rules[r].names {
-				own, err := numbers.number(name)
+				own, err := numbers.Number(name)
 				if err != nil {
 					return nil, nil, err
 				}
@@ -148,10 +148,10 @@ func newNumbers(a arch, find func(arch) (lookup, error)) (n numbers, err error) 
 	if n.lookup, err = find(a); err != nil {
 		return n, err
 	}
-	if n.socketcall, err = n.number("socketcall"); err != nil {
+	if n.socketcall, err = n.Number("socketcall"); err != nil {
 		return n, err
 	}
-	n.ipc, err = n.number("ipc")
+	n.ipc, err = n.Number("ipc")
 	return n, err
 }
 
@@ -185,7 +185,7 @@ func (n *numbers) direct(name string) int32 {
 
 func (n *numbers) collect(from, to int32) {
 	for nr := from; nr <= to; nr++ {
-		if name := n.callName(nr); name != "" {
+		if name := n.Name(nr); name != "" {
 			n.own[name] = nr
 		}
 	}

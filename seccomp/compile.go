@@ -31,23 +31,34 @@ type Program struct {
 // and says what to do. The caller checks that linux.seccomp.listenerPath is set
 // when Notify is: it may have another receiver.
 func Compile(p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
-	return compileFor(thisMachine(), newLookup, p, log)
+	return compileFor(thisMachine(), newLookup, generate, p, log)
 }
 
 // wrongArch is libseccomp's SCMP_FLTATR_ACT_BADARCH default, which runc and crun
 // keep.
 const wrongArch = unix.SECCOMP_RET_KILL_THREAD
 
-func compileFor(m machine, find func(arch) (lookup, error), p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
-	prof, calls, err := understand(m, find, p, log)
-	if err != nil {
-		return nil, err
-	}
+// ownProgram lays the program out by this package's own means.
+func ownProgram(prof *profile, calls [][]call) ([]insn, error) {
 	groups, programs, err := layout(prof, calls)
 	if err != nil {
 		return nil, err
 	}
-	code := assemble(groups, programs, wrongArch)
+	return assemble(groups, programs, wrongArch), nil
+}
+
+// compileFor is Compile for any machine, source of numbers, and writer of the
+// program.
+func compileFor(m machine, find func(arch) (lookup, error), write func(*profile, [][]call) ([]insn, error),
+	p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
+	prof, calls, err := understand(m, find, p, log)
+	if err != nil {
+		return nil, err
+	}
+	code, err := write(prof, calls)
+	if err != nil {
+		return nil, err
+	}
 	if len(code) > maxInsns {
 		return nil, tooLong(len(code))
 	}

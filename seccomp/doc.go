@@ -41,8 +41,10 @@
 // wherever those are right.
 //
 // berth is not linked with libseccomp: the numbers come from tables that
-// libseccomp wrote (numbers_GOARCH.go), and the tests, which are linked with it,
-// compare them and the programs byte for byte.
+// libseccomp wrote (numbers_GOARCH.go). With the build tag libseccomp it is: then
+// libseccomp, by way of libseccomp-golang, gives the numbers and writes the
+// programs, and only ENOSYS (below) is added. The tests with that tag compare the
+// tables with it, and the programs of both.
 //
 // # ENOSYS for system calls newer than the profile
 //

@@ -9,9 +9,9 @@ import (
 // features-linux.md#seccomp): the words that Compile knows, and of the flags
 // those that the running kernel takes, which it is asked.
 func Features() *features.Seccomp {
-	enabled := haveTable
-	f := &features.Seccomp{Enabled: &enabled}
-	if !enabled {
+	on := enabled
+	f := &features.Seccomp{Enabled: &on}
+	if !on {
 		return f
 	}
 	f.Actions = actionNames()

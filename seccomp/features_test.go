@@ -11,10 +11,10 @@ import (
 // uses, and nothing of the specification's lists is missing.
 func TestFeatures(t *testing.T) {
 	f := Features()
-	if f.Enabled == nil || *f.Enabled != haveTable {
+	if f.Enabled == nil || *f.Enabled != enabled {
 		t.Fatalf("enabled: %v", f.Enabled)
 	}
-	if !haveTable {
+	if !enabled {
 		return
 	}
 	for _, name := range f.Actions {

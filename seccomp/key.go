@@ -13,8 +13,8 @@ import (
 const formatVersion = 2
 
 // Key is all that a compiled program depends on, written out: the profile's
-// fields in a fixed order, each behind its length; this package's version;
-// libseccomp's; the processor; the kernel's release. Two keys are equal exactly
+// fields in a fixed order, each behind its length; this package's version; who
+// writes the program; libseccomp's version; the processor; the kernel's release. Two keys are equal exactly
 // where the program is the same, so the cache compares keys and trusts no hash.
 type Key []byte
 
@@ -24,6 +24,7 @@ func NewKey(p *specs.LinuxSeccomp, release string) Key {
 	k := make(Key, 0, 8192)
 	k = k.number(formatVersion)
 	k = k.text(runtime.GOARCH)
+	k = k.text(generator)
 	k = k.text(LibraryVersion())
 	k = k.text(release)
 	k = k.text(string(p.DefaultAction))

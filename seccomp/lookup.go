@@ -8,27 +8,22 @@ import (
 
 // lookup finds the numbers of one architecture's system calls.
 type lookup interface {
-	// number gives the number of a system call; negative when the architecture
+	// Number gives the number of a system call; negative when the architecture
 	// has none, unknownCall when no architecture has it.
-	number(name string) (int32, error)
-	// callName gives the name of a number, "" when there is none.
-	callName(number int32) string
+	Number(name string) (int32, error)
+	// Name gives the name of a number, "" when there is none.
+	Name(number int32) string
 }
 
 const unknownCall = -1
 
-// haveTable says whether this build can compile profiles.
+// haveTable says whether there is a table for this processor.
 const haveTable = len(syscallTable) > 0
 
-// LibraryVersion gives the version of libseccomp that the numbers of system
-// calls come from, "2.5.4"; "" in a build that has none.
-func LibraryVersion() string { return tableVersion }
-
-// tableLookup finds numbers in the table that libseccomp wrote. berth is not
-// linked with libseccomp itself: docs/decisions/005-no-c-library.md.
+// tableLookup finds numbers in the table that libseccomp wrote.
 type tableLookup struct{ column int }
 
-func newLookup(a arch) (lookup, error) {
+func newTableLookup(a arch) (lookup, error) {
 	column := slices.Index(thisMachine(), a)
 	if !haveTable || column < 0 {
 		return nil, errors.New("linux.seccomp: this berth has no table of system calls for this processor: " +
@@ -37,7 +32,7 @@ func newLookup(a arch) (lookup, error) {
 	return tableLookup{column}, nil
 }
 
-func (l tableLookup) number(name string) (int32, error) {
+func (l tableLookup) Number(name string) (int32, error) {
 	n, ok := slices.BinarySearchFunc(syscallTable[:], name, func(r tableRow, name string) int {
 		return strings.Compare(r.name, name)
 	})
@@ -47,7 +42,7 @@ func (l tableLookup) number(name string) (int32, error) {
 	return syscallTable[n].numbers[l.column], nil
 }
 
-func (l tableLookup) callName(number int32) string {
+func (l tableLookup) Name(number int32) string {
 	for i := range syscallTable {
 		if r := &syscallTable[i]; r.numbers[l.column] == number {
 			return r.name

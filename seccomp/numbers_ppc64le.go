@@ -1,4 +1,4 @@
-// Code generated from libseccomp 2.5.4 by go test -run TestTables -update; DO NOT EDIT.
+// Code generated from libseccomp 2.5.4 by go test -tags libseccomp -run TestTables -update; DO NOT EDIT.
 
 package seccomp
 

@@ -19,10 +19,17 @@ func layout(prof *profile, calls [][]call) (groups []group, programs [][]insn, e
 		}
 		tables[a], programs = t.spans, t.programs
 	}
-	for _, a := range prof.archs {
+	groups, err = join(prof.archs, tables)
+	return groups, programs, err
+}
+
+// join makes one search of the architectures that share a value of
+// seccomp_data.arch.
+func join(archs []arch, tables map[arch][]span) (groups []group, err error) {
+	for _, a := range archs {
 		token, ok := a.token()
 		if !ok {
-			return nil, nil, fmt.Errorf("linux.seccomp.architectures: %s has no audit number here: remove linux.seccomp", a)
+			return nil, fmt.Errorf("linux.seccomp.architectures: %s has no audit number here: remove linux.seccomp", a)
 		}
 		spans := tables[a]
 		if token == unix.AUDIT_ARCH_X86_64 {
@@ -33,7 +40,7 @@ func layout(prof *profile, calls [][]call) (groups []group, programs [][]insn, e
 		}
 		groups = append(groups, group{token, spans})
 	}
-	return groups, programs, nil
+	return groups, nil
 }
 
 // joinX32 makes one search of x86_64, which has the numbers below bit 30 and
@@ -95,7 +102,6 @@ func (t *table) fill(calls []call) error {
 	slices.Sort(order)
 	deflt := answer{ret: t.prof.defaultRet}
 	t.put(0, deflt)
-	newest := int64(-1) // the largest number that a name of the profile has
 	var same []call
 	for len(order) > 0 {
 		same = same[:0]
@@ -109,12 +115,22 @@ func (t *table) fill(calls []call) error {
 		}
 		t.put(same[0].number, ans)
 		t.put(same[0].number+1, deflt)
-		if slices.ContainsFunc(same, func(c call) bool { return c.member == member{} }) {
-			newest = int64(same[0].number)
+	}
+	t.newer(calls, deflt)
+	return nil
+}
+
+// newer gives ENOSYS to the numbers above the largest one that a name of the
+// profile has; deflt is what the others are answered at least.
+func (t *table) newer(calls []call, deflt answer) {
+	newest := int64(-1)
+	for _, c := range calls {
+		if c.member == (member{}) {
+			newest = max(newest, int64(c.number))
 		}
 	}
 	if newest < 0 || !deniesByDefault(t.prof.defaultRet) {
-		return nil
+		return
 	}
 	enosys := answer{ret: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)}
 	t.put(uint32(newest)+1, enosys)
@@ -126,7 +142,6 @@ func (t *table) fill(calls []call) error {
 		}
 		t.spans = append([]span{{0, enosys}}, second...)
 	}
-	return nil
 }
 
 func (t *table) put(from uint32, a answer) { t.spans = put(t.spans, span{from, a}) }

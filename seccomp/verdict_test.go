@@ -1,4 +1,4 @@
-//go:build cgo
+//go:build libseccomp
 
 package seccomp
 
@@ -243,7 +243,7 @@ func TestVerdicts(t *testing.T) {
 	needX86(t)
 	test := func(name string, p *specs.LinuxSeccomp, whole bool) {
 		t.Run(name, func(t *testing.T) {
-			program, err := Compile(p, nil)
+			program, err := compileOwn(p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -292,7 +292,7 @@ func TestVerdicts(t *testing.T) {
 func TestVerdictsNoticeMutations(t *testing.T) {
 	needX86(t)
 	p := workload(t, "docker-run.json")
-	program, err := Compile(p, nil)
+	program, err := compileOwn(p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,4 +44,4 @@ build/sanitized/executor: tests/executor/c/options.c $(EXECUTOR_SRC) $(EXECUTOR_
 .PHONY: build/sanitized/berth
 build/sanitized/berth: build/sanitized/executor nsenter/bin/executor
 	echo '{"Replace": {"$(CURDIR)/nsenter/bin/executor": "$(CURDIR)/build/sanitized/executor"}}' >build/sanitized/overlay.json
-	CGO_ENABLED=0 $(GO) build -overlay build/sanitized/overlay.json -trimpath -tags "$(TAGS)" $(GCFLAGS) -ldflags '$(LDFLAGS)' -o $@ .
+	$(GO_BUILD) -overlay build/sanitized/overlay.json -o $@ .

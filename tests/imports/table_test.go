@@ -31,6 +31,7 @@ func edges() map[string]string {
 		"libcontainer -> libcontainer/criu":        "checkpoint and restore ask it",
 		"cli -> libcontainer/criu":                 "the flags of checkpoint and restore are its options",
 		"libcontainer -> seccomp":                  "compiles the profile beside the kernel's work",
+		"seccomp -> seccomp/libseccomp":            "a build of its own has libseccomp write the programs",
 
 		"libcontainer/compile -> spec":               "what it compiles",
 		"libcontainer/compile -> libcontainer/facts": "what that depends on of this host",
@@ -81,7 +82,7 @@ func libraries() map[string]use {
 		}},
 		"golang.org/x/sys": {"system calls, for who reaches the host", []string{
 			"cli", "cli/selfpipe", "libcontainer", "libcontainer/criu", "libcontainer/facts/probe", "libcontainer/netlink", "libcontainer/resctrl", "nsenter", "cgroups/fs", "cgroups/systemd",
-			"cgroups/devices/bpf", "seccomp",
+			"cgroups/devices/bpf", "seccomp", "seccomp/libseccomp",
 		}},
 		"github.com/urfave/cli/v3":                 {"flags are the command line's business", []string{"cli"}},
 		"github.com/containerd/console":            {"the user's terminal is the command line's business", []string{"cli"}},
@@ -89,7 +90,7 @@ func libraries() map[string]use {
 		"github.com/godbus/dbus/v5":                {"systemd is spoken to in one place", []string{"cgroups/systemd"}},
 		"github.com/coreos/go-systemd/v22":         {"systemd is spoken to in one place", []string{"cgroups/systemd"}},
 		"github.com/coreos/go-systemd/v22/journal": {"--log journald:", []string{"cli"}},
-		"github.com/seccomp/libseccomp-golang":     {"the C library is called in one place", []string{"seccomp"}},
+		"github.com/seccomp/libseccomp-golang":     {"the C library is called in one place", []string{"seccomp/libseccomp"}},
 		"github.com/opencontainers/selinux":        {"labels are computed before the plan is made", []string{"libcontainer"}},
 		"github.com/moby/sys/user":                 {"the rootfs's passwd, for HOME", []string{"libcontainer"}},
 		"github.com/moby/sys/mountinfo":            {"the host's mounts are a fact, and a container's what a checkpoint must know", []string{"libcontainer", "libcontainer/facts/probe"}},
