@@ -69,7 +69,7 @@ func selfTest(account string, checks ...string) job {
 
 // integration is the whole suite, as one account with one cgroup driver.
 func integration(name, account string, env ...string) job {
-	return job{name: name, account: account, pkg: "tests/integration", deadline: 15 * time.Minute, env: env}
+	return job{name: name, account: account, pkg: "tests/integration", deadline: 25 * time.Minute, env: env}
 }
 
 // aroundCgroups matches the tests of the suite whose outcome can depend on the cgroup layout or driver: what make test
