@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -108,6 +109,38 @@ func TestCRIULinkRemap(t *testing.T) {
 		return err == nil && string(text) == "kept\n"
 	})
 	c.delete("--force").ok(t)
+}
+
+// A lock on a file is kept where that is asked for.
+func TestCRIUFileLocks(t *testing.T) {
+	needsCRIU(t)
+	flock, err := exec.LookPath("flock") // of util-linux, whose program busybox lacks here
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newContainer(t, withHostProgram("/flock", flock), withScript(`exec </dev/null >/errors 2>&1 9>/lock; /flock -x 9 && echo ready >/ready; sleep 600`))
+	c.create().ok(t)
+	c.start().ok(t)
+	waitFor(t, "the lock", func() bool { _, err := os.Stat(filepath.Join(c.rootfs, "ready")); return err == nil })
+	held := func() bool {
+		t.Helper()
+		file, err := os.Open(filepath.Join(c.rootfs, "lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err != nil && err != unix.EWOULDBLOCK {
+			t.Fatal(err)
+		}
+		return err != nil
+	}
+	want(t, "held before", held(), true)
+	c.refused("file-locks")
+	c.checkpointed([]string{"--file-locks"}, []string{"--file-locks"})
+	want(t, "held after the restore", held(), true)
+	c.delete("--force").ok(t)
+	want(t, "held after the end", held(), false)
 }
 
 // A datagram socket whose other end is outside is kept where that is asked for. The other end has the same path in the

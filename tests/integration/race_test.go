@@ -136,7 +136,11 @@ func TestRacedRootfs(t *testing.T) {
 	volume := volume(t, attacker, nil)
 	makeRootfs(t, filepath.Join(volume, "rootfs"))
 	list := plantExchanges(t, w, volume)
-	attacker.reconfigure(bindAt(volume, "/vol"), withHostPrograms(t), withArgs("/swapper"), withProcess(func(p *specs.Process) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	attacker.reconfigure(bindAt(volume, "/vol"), withHostProgram("/swapper", self), withArgs("/swapper"), withProcess(func(p *specs.Process) {
 		p.Env = append(p.Env, exchanging+"="+list)
 	}))
 	attacker.create().ok(t)
@@ -169,15 +173,10 @@ func TestRacedRootfs(t *testing.T) {
 	}
 }
 
-// withHostPrograms shows the container this program as /swapper, and the libraries that it may want.
-func withHostPrograms(t *testing.T) option {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+// withHostProgram shows the container a program of the host's, and the libraries that it may want.
+func withHostProgram(target, program string) option {
 	return func(s *specs.Spec) {
-		for target, source := range map[string]string{"/swapper": self, "/lib": "/lib", "/lib64": "/lib64"} {
+		for target, source := range map[string]string{target: program, "/lib": "/lib", "/lib64": "/lib64"} {
 			if _, err := os.Stat(source); err == nil {
 				s.Mounts = append(s.Mounts, specs.Mount{Destination: target, Source: source, Options: []string{"rbind", "ro"}})
 			}
