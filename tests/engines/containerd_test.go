@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth/tests/manual"
 )
 
 // newContainerd starts a containerd of the test's own, set up as docs/engines.md says.
@@ -19,7 +21,7 @@ func newContainerd(t *testing.T, name string) *engine {
 	config += fmt.Sprintf("[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"localhost/box:latest\"\n  restrict_oom_score_adj = true\n"+
 		"  [plugins.\"io.containerd.grpc.v1.cri\".cni]\n    bin_dir = %q\n    conf_dir = %q\n[plugins.\"io.containerd.internal.v1.opt\"]\n  path = %q\n",
 		e.in("cni"), e.in("cni"), e.in("opt"))
-	version, rest, found := strings.Cut(section(t, "/etc/containerd/config.toml"), "\n")
+	version, rest, found := strings.Cut(manual.EnginesBlock(t, "/etc/containerd/config.toml", berth), "\n")
 	if !found || !strings.HasPrefix(version, "version = ") {
 		t.Fatalf("docs/engines.md's config.toml begins with %q", version)
 	}

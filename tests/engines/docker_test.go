@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth/tests/manual"
 )
 
 // docker is a dockerd of the test's own whose default runtime is berth.
@@ -52,7 +54,7 @@ func (d *docker) start() {
 func documented(t *testing.T, block string) map[string]any {
 	t.Helper()
 	var settings map[string]any
-	if err := json.Unmarshal([]byte(section(t, block)), &settings); err != nil {
+	if err := json.Unmarshal([]byte(manual.EnginesBlock(t, block, berth)), &settings); err != nil {
 		t.Fatalf("docs/engines.md: %s: %v", block, err)
 	}
 	return settings

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/tests/daemon"
 )
 
 // callLimit bounds one call of an engine's client. A virtual machine without hardware for it takes its time.
@@ -142,7 +144,7 @@ func newNetwork(t *testing.T) string {
 	if err := holder.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stop(t, holder) })
+	t.Cleanup(func() { daemon.Stop(t, holder) })
 	if n, err := out.Read(make([]byte, 3)); n == 0 {
 		t.Fatalf("no network namespace: %v", err)
 	}
@@ -233,50 +235,13 @@ func removeTree(t *testing.T, folder string) {
 // daemon starts a daemon in the engine's network namespace and ends it at the test's end.
 func (e *engine) daemon(name string, args ...string) *exec.Cmd {
 	e.t.Helper()
-	log, err := os.OpenFile(e.in(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer log.Close()
-	all := append(append([]string{}, e.namespace...), append([]string{name}, args...)...)
-	cmd := exec.Command(all[0], all[1:]...)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		e.t.Fatal(err)
-	}
+	log := e.in(name + ".log")
+	cmd := daemon.Start(e.t, log, append(append(append([]string{}, e.namespace...), name), args...)...)
 	e.t.Cleanup(func() {
-		if e.t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			e.t.Logf("%s's log ends:\n%s", name, tail(string(text), 4000))
-		}
-		stop(e.t, cmd)
+		daemon.ShowEnd(e.t, log)
+		daemon.Stop(e.t, cmd)
 	})
 	return cmd
-}
-
-// stop asks a process to end and insists after a while.
-func stop(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if cmd.ProcessState != nil {
-		return // it was ended before
-	}
-	_ = cmd.Process.Signal(unix.SIGTERM)
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case <-ended:
-	case <-time.After(30 * time.Second):
-		t.Errorf("%s does not end at SIGTERM", cmd.Path)
-		_ = cmd.Process.Kill()
-		<-ended
-	}
-}
-
-func tail(s string, n int) string {
-	if len(s) > n {
-		return s[len(s)-n:]
-	}
-	return s
 }
 
 // result is what a call gave.
@@ -429,11 +394,7 @@ func (e *engine) rootfsTar() string {
 // waitFor polls until done, or fails the test.
 func waitFor(t *testing.T, what string, limit time.Duration, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !done(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
-	}
+	daemon.WaitFor(t, what, limit, 50*time.Millisecond, done)
 }
 
 // atOnce does something n times at the same time.
@@ -445,21 +406,4 @@ func atOnce(n int, do func(i int) result) []result {
 	}
 	group.Wait()
 	return results
-}
-
-// section is the block of docs/engines.md that follows a line which ends with `NAME`: (and an empty one), with
-// /usr/local/bin/berth replaced by the runtime under test.
-func section(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/engines.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, found := strings.Cut(string(text), "`"+name+"`:\n\n```")
-	_, after, _ = strings.Cut(after, "\n")
-	block, _, closed := strings.Cut(after, "\n```")
-	if !found || !closed {
-		t.Fatalf("docs/engines.md has no block that follows `%s`:", name)
-	}
-	return strings.ReplaceAll(block, "/usr/local/bin/berth", berth) + "\n"
 }

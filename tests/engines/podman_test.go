@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth/tests/manual"
 )
 
 // podmanLimits are flags for every container.
@@ -23,7 +25,7 @@ func (e *engine) podmanRun(args ...string) []string {
 // command that has them in its environment.
 func (e *engine) podmanSettings() []string {
 	e.t.Helper()
-	documented := section(e.t, "/etc/containers/containers.conf.d/berth.conf")
+	documented := manual.EnginesBlock(e.t, "/etc/containers/containers.conf.d/berth.conf", berth)
 	own := "[engine]\nlock_type = \"file\"\nevents_logger = \"file\"\ncgroup_manager = \"cgroupfs\"\nnetwork_config_dir = \"" + e.in("networks") + "\"\n"
 	if !strings.HasPrefix(documented, "[engine]\n") {
 		e.t.Fatalf("docs/engines.md's containers.conf begins with %q", documented)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth/tests/manual"
 )
 
 // The tests of this file want systemd as process 1 and cgroup v2, as a virtual machine of tests/vm has them; make
@@ -39,7 +41,7 @@ func TestSystemdPodman(t *testing.T) {
 	}
 	err := os.MkdirAll(folder, 0o755)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(folder, "berth.conf"), []byte(section(t, "/etc/containers/containers.conf.d/berth.conf")), 0o644)
+		err = os.WriteFile(filepath.Join(folder, "berth.conf"), []byte(manual.EnginesBlock(t, "/etc/containers/containers.conf.d/berth.conf", berth)), 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/tests/daemon"
 )
 
 // terminal is a client that runs on a pseudo-terminal, as under a user's hands.
@@ -54,7 +56,7 @@ func newTerminal(t *testing.T, controls bool, args ...string) *terminal {
 	if err := x.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stop(t, x.cmd); master.Close() })
+	t.Cleanup(func() { daemon.Stop(t, x.cmd); master.Close() })
 	go x.read()
 	return x
 }

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth/tests/manual"
 )
 
 const (
@@ -41,7 +43,7 @@ type cluster struct {
 	// inside is what enters the node's namespaces.
 	inside []string
 	// containerd and kubelet are those of the node's daemons that a test starts anew.
-	containerd, kubelet *daemon
+	containerd, kubelet *program
 }
 
 // newCluster starts a cluster, whose node is ready.
@@ -102,28 +104,11 @@ func (c *cluster) write(t *testing.T, name, text string) string {
 	return path
 }
 
-// section is the block of docs/engines.md that follows a line which ends with `NAME`: (and an empty one), with
-// /usr/local/bin/berth replaced by the runtime under test.
-func (c *cluster) section(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/engines.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, found := strings.Cut(string(text), "`"+name+"`:\n\n```")
-	_, after, _ = strings.Cut(after, "\n")
-	block, _, closed := strings.Cut(after, "\n```")
-	if !found || !closed {
-		t.Fatalf("docs/engines.md has no block that follows `%s`:", name)
-	}
-	return strings.ReplaceAll(block, "/usr/local/bin/berth", c.berth) + "\n"
-}
-
 // startContainerd starts containerd as docs/engines.md sets it up where pods choose: without default_runtime_name, and
 // with runc beside berth, so that only a pod's RuntimeClass leads to berth.
 func (c *cluster) startContainerd(t *testing.T) {
 	t.Helper()
-	version, rest, _ := strings.Cut(c.section(t, "/etc/containerd/config.toml")+c.section(t, "runtimes.runc"), "\n")
+	version, rest, _ := strings.Cut(manual.EnginesBlock(t, "/etc/containerd/config.toml", c.berth)+manual.EnginesBlock(t, "runtimes.runc", c.berth), "\n")
 	for _, change := range [][2]string{
 		{"  default_runtime_name = \"berth\"\n", ""},
 		{"SystemdCgroup = true", "SystemdCgroup = false"}, // the kubelet's driver is cgroupfs: systemd may not be process 1 here

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/tests/daemon"
 )
 
 // callLimit bounds one call of a client.
@@ -59,7 +61,7 @@ func (c *cluster) newNode(t *testing.T) {
 	if err := holder.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stop(t, holder) })
+	t.Cleanup(func() { daemon.Stop(t, holder) })
 	if n, err := out.Read(make([]byte, 3)); n == 0 {
 		t.Fatalf("no namespaces for the node: %v\n%s", err, errOut.String())
 	}
@@ -68,58 +70,28 @@ func (c *cluster) newNode(t *testing.T) {
 	c.inside = []string{"nsenter", "--net=" + path + "net", "--mount=" + path + "mnt", "--wd=/"}
 }
 
-// daemon is a program that runs on the node.
-type daemon struct {
+// program is a daemon on the node.
+type program struct {
 	args []string
 	log  string
 	cmd  *exec.Cmd
 }
 
 // daemon starts a daemon on the node and ends it at the test's end.
-func (c *cluster) daemon(t *testing.T, program string, args ...string) *daemon {
+func (c *cluster) daemon(t *testing.T, name string, args ...string) *program {
 	t.Helper()
-	d := &daemon{args: append(append(append([]string{}, c.inside...), program), args...), log: c.in(filepath.Base(program) + ".log")}
-	d.start(t)
+	p := &program{args: append(append(append([]string{}, c.inside...), name), args...), log: c.in(filepath.Base(name) + ".log")}
+	p.start(t)
 	t.Cleanup(func() {
-		if t.Failed() {
-			text, _ := os.ReadFile(d.log)
-			t.Logf("%s ends:\n%s", d.log, text[max(0, len(text)-6000):])
-		}
-		stop(t, d.cmd)
+		daemon.ShowEnd(t, p.log)
+		daemon.Stop(t, p.cmd)
 	})
-	return d
+	return p
 }
 
-func (d *daemon) start(t *testing.T) {
+func (p *program) start(t *testing.T) {
 	t.Helper()
-	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	d.cmd = exec.Command(d.args[0], d.args[1:]...)
-	d.cmd.Stdout, d.cmd.Stderr = log, log
-	if err := d.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// stop asks a process to end and insists after a while.
-func stop(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if cmd.ProcessState != nil {
-		return // it was ended before
-	}
-	_ = cmd.Process.Signal(unix.SIGTERM)
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case <-ended:
-	case <-time.After(30 * time.Second):
-		t.Errorf("%s does not end at SIGTERM", strings.Join(cmd.Args, " "))
-		_ = cmd.Process.Kill()
-		<-ended
-	}
+	p.cmd = daemon.Start(t, p.log, p.args...)
 }
 
 // endStrays ends, by their ids, the processes that are still in the node's mount namespace, such as the shims of
@@ -192,9 +164,5 @@ func (c *cluster) ok(t *testing.T, args ...string) string {
 // waitFor polls until done, or fails the test.
 func waitFor(t *testing.T, what string, limit time.Duration, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !done(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for: %s", what)
-		}
-	}
+	daemon.WaitFor(t, what, limit, 200*time.Millisecond, done)
 }

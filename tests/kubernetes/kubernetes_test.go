@@ -6,12 +6,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth/tests/manual"
 )
 
 // TestKubernetes makes one cluster, whose pods live side by side.
 func TestKubernetes(t *testing.T) {
 	c := newCluster(t)
-	if r := c.kubectlIn(t, c.section(t, "runtimeclass.yaml"), "create", "-f", "-"); r.code != 0 {
+	if r := c.kubectlIn(t, manual.EnginesBlock(t, "runtimeclass.yaml", c.berth), "create", "-f", "-"); r.code != 0 {
 		t.Fatalf("docs/engines.md's RuntimeClass: %s%s", r.stdout, r.stderr)
 	}
 	t.Run("restart of the daemons", func(t *testing.T) { checkRestart(t, c) })

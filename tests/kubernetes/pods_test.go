@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"berth/tests/daemon"
 )
 
 // A pod has an address of its own, where the kubelet's probe and another pod reach it.
@@ -175,8 +177,8 @@ func checkRestart(t *testing.T, c *cluster) {
 	c.create(t, "lasting", of(box("main", "sleep 600")))
 	before := c.running(t, "lasting").Status.ContainerStatuses[0].id()
 	pid := c.pid(t, before)
-	stop(t, c.kubelet.cmd)
-	stop(t, c.containerd.cmd)
+	daemon.Stop(t, c.kubelet.cmd)
+	daemon.Stop(t, c.containerd.cmd)
 	c.containerd.start(t)
 	waitFor(t, "containerd", startLimit, func() bool { return c.call(t, "ctr", "version").code == 0 })
 	c.kubelet.start(t)
