@@ -199,9 +199,16 @@ func (m *creation) restoreOptions(cr *Checkpoint) (*criu.Options, error) {
 	}
 	for _, mounts := range [][]specs.Mount{s.Mounts, m.more} {
 		for i := range mounts {
-			if mount := &mounts[i]; isBind(mount) {
-				o.External = append(o.External, "mnt["+filepath.Clean(mount.Destination)+"]:"+sourceFrom(m.Bundle, mount))
+			mount := &mounts[i]
+			if !isBind(mount) {
+				continue
 			}
+			// CRIU follows no link at the path's end.
+			source, err := filepath.EvalSymlinks(sourceFrom(m.Bundle, mount))
+			if err != nil {
+				return nil, fmt.Errorf("mount on %s: source %s: %w", mount.Destination, mount.Source, err)
+			}
+			o.External = append(o.External, "mnt["+filepath.Clean(mount.Destination)+"]:"+source)
 		}
 	}
 	if s.Linux != nil {
