@@ -69,7 +69,8 @@ type creation struct {
 	scoped  bool // the scope has been started
 	planned bool // nothing but the plan is wanted
 	join    *fs.Join
-	unified int // the v2 folder's descriptor, cgroup's own; -1 for none
+	unified int            // the v2 folder's descriptor, cgroup's own; -1 for none
+	ahead   *nsenter.Ahead // nil where the clone makes all namespaces
 	process *nsenter.Process
 	devices *netDevices
 	resctrl *resctrl.Tree
@@ -96,6 +97,9 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	defer m.close()
 	if err := r.connect(m); err != nil {
 		return nil, err
+	}
+	if flags := compile.AheadFlags(opt.Bundle.Spec); flags != 0 {
+		m.ahead = nsenter.MakeAhead(flags, r.Trace.Span("make namespaces"))
 	}
 	compiled := r.Trace.Span("compile")
 	out, err := r.compile(m)
@@ -281,8 +285,8 @@ func (m *creation) make() error {
 	if err := raiseLimits(m.opt.Bundle.Spec.Process.Rlimits); err != nil {
 		return err
 	}
-	// To make the namespaces takes the kernel as long as all the rest of this
-	// process's work: both are done at once.
+	// The start takes the kernel as long as all the rest of this process's work:
+	// both are done at once.
 	started := make(chan error, 1)
 	go func() { started <- m.start(slots) }()
 	err = m.besideStart()
@@ -371,6 +375,7 @@ func (m *creation) start(slots []nsenter.SlotFD) error {
 		Cloneflags: uintptr(m.compile.Cloneflags),
 		Trace:      m.runtime.Trace != nil,
 		CgroupFD:   -1,
+		Ahead:      m.ahead,
 	}
 	mapIDs(cmd, m.compile, m.host)
 	if m.compile.IntoCgroup {
@@ -387,6 +392,9 @@ func (m *creation) start(slots []nsenter.SlotFD) error {
 
 // close gives back what Create needed only for itself.
 func (m *creation) close() {
+	if m.ahead != nil {
+		m.ahead.Close()
+	}
 	if m.process != nil {
 		m.process.Close()
 	}

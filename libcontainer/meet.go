@@ -19,7 +19,7 @@ import (
 // is a process, time goes down; not every container has all points.
 //
 //	parent                                executor
-//	  v2 cgroup
+//	  v2 cgroup, namespaces
 //	  clone, and beside it: --------------> checks the plan, begins
 //	  v1 cgroups, limits                    rootfs, first mounts
 //	  makes the seccomp program

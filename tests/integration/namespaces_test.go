@@ -32,6 +32,36 @@ func namespacesInside(t *testing.T, options ...option) map[string]string {
 	return found
 }
 
+// A runtime that waits for its container is in none of its namespaces, with no thread: they end with the container.
+func TestForegroundIsInNoNamespace(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		c := newContainer(t, withNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}), withArgs("/bin/sleep", "1000"))
+		p := call{}.start(t, c.args(c.command("run", nil)...)...)
+		waitFor(t, "it runs", func() bool { r := c.oci("state", c.id); return r.code == 0 && strings.Contains(r.stdout, `"running"`) })
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", p.cmd.Process.Pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("no threads: %v", err)
+		}
+		for _, file := range nsFiles() {
+			hosts, err := os.Readlink("/proc/self/ns/" + file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", c.state().Pid, file)); err != nil || link == hosts {
+				t.Fatalf("the container has no %s namespace of its own: %v", file, err)
+			}
+			for _, thread := range threads {
+				if link, err := os.Readlink(thread + "/ns/" + file); err == nil && link != hosts {
+					t.Errorf("%s is in %s, not in %s", thread, link, hosts)
+				}
+			}
+		}
+		c.kill("KILL").ok(t)
+		p.wait(t).exits(t, 128+9)
+	}
+}
+
 // Each namespace that the config lists is new, each that it does not list is the host's.
 func TestNamespacesAreNew(t *testing.T) {
 	t.Parallel()
