@@ -94,3 +94,35 @@ func TestKillOfStoppedAndUnknown(t *testing.T) {
 	r = c.kill("KILL").exits(t, 1)
 	wantContains(t, "kill of a stopped container", r.stderr, "container not running")
 }
+
+// With --regex, kill and delete act on the containers whose whole id matches, and on no other.
+func TestRegex(t *testing.T) {
+	t.Parallel()
+	berthOnly(t, "kill --regex, and delete --regex, which runc lacks")
+	one, two, other := newContainer(t, withSleep()), newContainer(t, withSleep()), newContainer(t, withSleep())
+	two.stateRoot, other.stateRoot = one.stateRoot, one.stateRoot
+	for _, c := range []*container{one, two, other} {
+		c.startSleeping()
+	}
+	both := one.id[:len(one.id)-1] + "[" + one.id[len(one.id)-1:] + "]|" + two.id
+	for _, command := range []string{"kill", "delete"} {
+		wantContains(t, "error", one.oci(command, "--regex", "(").exits(t, 1).stderr, "--regex")
+		for _, part := range []string{host.token, one.id[1:], one.id[:len(one.id)-1], "nobody"} {
+			one.oci(command, "--regex", part).ok(t)
+		}
+		for _, c := range []*container{one, two} {
+			want(t, c.id+" before "+command, c.state().Status, map[string]string{"kill": "running", "delete": "stopped"}[command])
+		}
+		want(t, "the other before "+command, other.state().Status, "running")
+		if command == "kill" {
+			one.oci("kill", "--regex", both, "KILL").ok(t)
+			one.waitStatus("stopped")
+			two.waitStatus("stopped")
+		}
+	}
+	one.oci("delete", "--regex", both).ok(t)
+	one.oci("state", one.id).exits(t, 1)
+	two.oci("state", two.id).exits(t, 1)
+	want(t, "the other", other.state().Status, "running")
+	other.delete("--force").ok(t)
+}
