@@ -287,16 +287,28 @@ func (m *creation) make() error {
 	}
 	// The start takes the kernel as long as all the rest of this process's work:
 	// both are done at once.
-	started := make(chan error, 1)
-	go func() { started <- m.start(slots) }()
+	started := m.startBeside(slots)
 	err = m.besideStart()
-	if startErr := <-started; err == nil {
+	if startErr := started(); err == nil {
 		err = startErr
 	}
 	if err != nil {
 		return err
 	}
 	return m.meet()
+}
+
+// startBeside starts the executor on another thread, the one with the namespaces
+// where there is one; what it returns waits for that.
+func (m *creation) startBeside(slots []nsenter.SlotFD) (wait func() error) {
+	start := func() error { return m.start(slots) }
+	if m.ahead != nil {
+		m.ahead.Go(start)
+		return m.ahead.Wait
+	}
+	started := make(chan error, 1)
+	go func() { started <- start() }()
+	return func() error { return <-started }
 }
 
 // besideStart does what the process needs only later.
@@ -375,7 +387,9 @@ func (m *creation) start(slots []nsenter.SlotFD) error {
 		Cloneflags: uintptr(m.compile.Cloneflags),
 		Trace:      m.runtime.Trace != nil,
 		CgroupFD:   -1,
-		Ahead:      m.ahead,
+	}
+	if m.ahead != nil {
+		cmd.Cloneflags &^= uintptr(m.ahead.Flags())
 	}
 	mapIDs(cmd, m.compile, m.host)
 	if m.compile.IntoCgroup {

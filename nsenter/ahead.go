@@ -11,7 +11,7 @@ import (
 // find that out (docs/decisions/010-namespaces-ahead.md). Nobody else is in them,
 // and they end with the thread where no process has been started in them.
 type Ahead struct {
-	flags uintptr
+	flags uint64
 	made  func()
 	work  chan func() error
 	done  chan error
@@ -20,10 +20,9 @@ type Ahead struct {
 // MakeAhead begins to make namespaces: CLONE_NEW* bits of those that unshare(2)
 // makes for one thread of many, so not CLONE_NEWUSER, nor those that are for
 // children alone (CLONE_NEWPID, CLONE_NEWTIME). It calls made when they are there,
-// or could not be made. What it returns goes to one Command; an error is that
-// one's. Close ends it, used or not.
+// or could not be made, which Wait returns. Close ends it, used or not.
 func MakeAhead(flags uint64, made func()) *Ahead {
-	a := &Ahead{flags: uintptr(flags), made: made, work: make(chan func() error, 1), done: make(chan error, 1)}
+	a := &Ahead{flags: flags, made: made, work: make(chan func() error, 1), done: make(chan error, 1)}
 	go a.run()
 	return a
 }
@@ -60,11 +59,16 @@ func (a *Ahead) serve() {
 	}
 }
 
-// do has the thread do something in the namespaces, once.
-func (a *Ahead) do(f func() error) error {
-	a.work <- f
-	return <-a.done
-}
+// Flags are the CLONE_NEW* bits of the namespaces, which a Command that is started
+// on the thread does not make.
+func (a *Ahead) Flags() uint64 { return a.flags }
+
+// Go has the thread do something in the namespaces, once.
+func (a *Ahead) Go(f func() error) { a.work <- f }
+
+// Wait returns the error of what Go was given, or why there are no namespaces to
+// do it in.
+func (a *Ahead) Wait() error { return <-a.done }
 
 // Close lets the thread end.
 func (a *Ahead) Close() { close(a.work) }

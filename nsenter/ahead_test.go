@@ -51,11 +51,12 @@ func TestAhead(t *testing.T) {
 			continue
 		}
 		link, thread := "", 0
-		err := a.do(func() (err error) {
+		a.Go(func() (err error) {
 			thread = unix.Gettid()
 			link, err = os.Readlink("/proc/thread-self/ns/uts")
 			return err
 		})
+		err := a.Wait()
 		a.Close()
 		if os.Geteuid() != 0 {
 			if !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "new namespaces need root") {

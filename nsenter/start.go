@@ -44,8 +44,6 @@ type Command struct {
 	// CgroupFD is a folder of the cgroup v2 hierarchy to start in
 	// (CLONE_INTO_CGROUP, Linux 5.7), or -1.
 	CgroupFD int
-	// Ahead makes some of Cloneflags' namespaces; nil where the clone makes all.
-	Ahead *Ahead
 }
 
 // SlotFD is a descriptor and the slot where the plan looks for it.
@@ -151,18 +149,13 @@ func (c *Command) start(p *Process, socket int) error {
 	}
 	c.userns(attr.Sys)
 	path := "/proc/self/fd/" + strconv.Itoa(len(files)-1)
-	clone := func() error {
+	return onCPUs(c.CPUs, func() error {
 		p.Pid, err = syscall.ForkExec(path, []string{"berth-init", strconv.Itoa(planAt)}, attr)
 		if err != nil {
 			return startError(err)
 		}
 		return nil
-	}
-	if c.Ahead != nil {
-		attr.Sys.Cloneflags &^= c.Ahead.flags
-		return c.Ahead.do(func() error { return onCPUs(c.CPUs, clone) })
-	}
-	return onCPUs(c.CPUs, clone)
+	})
 }
 
 func startError(err error) error {
