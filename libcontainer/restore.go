@@ -197,19 +197,18 @@ func (m *creation) restoreOptions(cr *Checkpoint) (*criu.Options, error) {
 	if m.more, err = readMounts(cr.ImagePath); err != nil {
 		return nil, fmt.Errorf("--image-path: %w", err)
 	}
-	for _, mounts := range [][]specs.Mount{s.Mounts, m.more} {
-		for i := range mounts {
-			mount := &mounts[i]
-			if !isBind(mount) {
-				continue
-			}
-			// CRIU follows no link at the path's end.
-			source, err := filepath.EvalSymlinks(sourceFrom(m.Bundle, mount))
-			if err != nil {
-				return nil, fmt.Errorf("mount on %s: source %s: %w", mount.Destination, mount.Source, err)
-			}
-			o.External = append(o.External, "mnt["+filepath.Clean(mount.Destination)+"]:"+source)
+	mounts := m.restoredMounts()
+	for i := range mounts {
+		mount := &mounts[i]
+		if !isBind(mount) {
+			continue
 		}
+		// CRIU follows no link at the path's end.
+		source, err := filepath.EvalSymlinks(sourceFrom(m.Bundle, mount))
+		if err != nil {
+			return nil, fmt.Errorf("%s: source %s: %w", m.mountOrigin(mounts, i), mount.Source, err)
+		}
+		o.External = append(o.External, "mnt["+filepath.Clean(mount.Destination)+"]:"+source)
 	}
 	if s.Linux != nil {
 		for _, masked := range s.Linux.MaskedPaths {
@@ -271,16 +270,12 @@ func (m *creation) bindRoot(target string) error {
 		return fmt.Errorf("open %s: %w", target, err)
 	}
 	defer unix.Close(root)
-	named := m.opt.Bundle.Spec.Mounts
-	mounts := append(slices.Clone(named), m.more...)
+	mounts := m.restoredMounts()
 	for i := range mounts {
 		if coveredBefore(mounts[:i], mounts[i].Destination) {
 			continue // CRIU restores what is in there
 		}
-		origin := fmt.Sprintf("mounts[%d] (%s)", i, mounts[i].Destination)
-		if i >= len(named) {
-			origin = fmt.Sprintf("mount of the checkpoint's %s (%s)", mountsFile, mounts[i].Destination)
-		}
+		origin := m.mountOrigin(mounts, i)
 		folder := true
 		if isBind(&mounts[i]) {
 			var st unix.Stat_t
@@ -294,6 +289,19 @@ func (m *creation) bindRoot(target string) error {
 		}
 	}
 	return nil
+}
+
+// restoredMounts are those of config.json, then those that the checkpoint tells of.
+func (m *creation) restoredMounts() []specs.Mount {
+	return append(slices.Clone(m.opt.Bundle.Spec.Mounts), m.more...)
+}
+
+// mountOrigin says where one of restoredMounts comes from.
+func (m *creation) mountOrigin(mounts []specs.Mount, i int) string {
+	if i < len(m.opt.Bundle.Spec.Mounts) {
+		return fmt.Sprintf("mounts[%d] (%s)", i, mounts[i].Destination)
+	}
+	return fmt.Sprintf("mount of the checkpoint's %s (%s)", mountsFile, mounts[i].Destination)
 }
 
 // makePlace makes what a mount is to lie on, where nothing is there. No link leads out of the root.

@@ -53,7 +53,7 @@ func libraryFilter(prof *profile, level int) *libseccomp.Filter {
 		rule := libseccomp.Rule{Entry: r.entry, Names: r.names, Return: r.ret}
 		for _, c := range r.conds {
 			rule.Conditions = append(rule.Conditions, libseccomp.Condition{
-				Index: uint(c.index), Op: libseccomp.Operator(c.op), Value: c.value, ValueTwo: c.valueTwo,
+				Index: uint(c.index), Op: uint8(c.op), Value: c.value, ValueTwo: c.valueTwo,
 			})
 		}
 		f.Rules = append(f.Rules, rule)

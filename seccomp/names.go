@@ -57,7 +57,8 @@ func deniesByDefault(ret uint32) bool {
 	return false
 }
 
-// operator compares one argument of a system call with a rule's value.
+// operator compares one argument of a system call with a rule's value. The
+// numbers are those of libseccomp's enum scmp_compare.
 type operator uint8
 
 const (

@@ -39,23 +39,9 @@ type Rule struct {
 // Condition compares an argument of a system call.
 type Condition struct {
 	Index           uint
-	Op              Operator
+	Op              uint8 // of enum scmp_compare (seccomp.h)
 	Value, ValueTwo uint64
 }
-
-// Operator is libseccomp's enum scmp_compare (seccomp.h).
-type Operator uint8
-
-// The operators of runtime-spec, config-linux.md#seccomp, without SCMP_CMP_.
-const (
-	NotEqual Operator = iota + 1
-	Less
-	LessEqual
-	Equal
-	GreaterEqual
-	Greater
-	MaskedEqual
-)
 
 // Compile gives an array of struct sock_filter in this machine's byte order.
 // There is no end to it for some profiles of which two rules with conditions
@@ -117,6 +103,10 @@ func (f *Filter) fill(filter *library.ScmpFilter) error {
 // architectures replaces the native architecture, which a filter has from its
 // start, by those that are asked for.
 func (f *Filter) architectures(filter *library.ScmpFilter) error {
+	here, err := library.GetNativeArch()
+	if err != nil {
+		return fmt.Errorf("linux.seccomp.architectures: libseccomp %s does not know this machine's: %w", Version(), err)
+	}
 	native := false
 	for _, name := range f.Archs {
 		a, err := archOf(name)
@@ -125,10 +115,6 @@ func (f *Filter) architectures(filter *library.ScmpFilter) error {
 		}
 		if err != nil {
 			return fmt.Errorf("linux.seccomp.architectures: libseccomp %s does not take %s: %w", Version(), name, err)
-		}
-		here, err := library.GetNativeArch()
-		if err != nil {
-			return fmt.Errorf("linux.seccomp.architectures: libseccomp %s does not know this machine's: %w", Version(), err)
 		}
 		native = native || a == here
 	}

@@ -275,6 +275,11 @@ func TestRestoreFails(t *testing.T) {
 	r := c.oci("restore", "--detach", "--image-path", images, "--bundle", c.bundle, c.id).exits(t, 1)
 	wantContains(t, "error", r.stderr, "criu failed: ", "restore.log")
 	wantContains(t, "state", c.oci("state", c.id).exits(t, 1).stderr, "does not exist")
+
+	c.reconfigure(withCount(), withMounts(specs.Mount{Destination: "/gone", Source: "/no/such/source", Options: []string{"bind"}}))
+	r = c.oci("restore", "--detach", "--image-path", images, "--bundle", c.bundle, c.id).exits(t, 1)
+	wantContains(t, "error", r.stderr, "mounts[", "(/gone): source /no/such/source: ")
+	wantContains(t, "state", c.oci("state", c.id).exits(t, 1).stderr, "does not exist")
 }
 
 func contentsOf(t *testing.T, file string) string {

@@ -89,7 +89,8 @@ func whole(j job) job {
 	return j
 }
 
-// The whole suite in two parts, each for a boot of its own: so that two machines at a time are done at about the same time.
+// The whole suite in two parts, each for a boot of its own: so that of two machines at a time none is left alone for
+// long.
 const (
 	firstPart  = "^Test[A-M]"
 	secondPart = "^Test[^A-M]"
