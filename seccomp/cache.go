@@ -107,8 +107,12 @@ func (c Cache) Store(key Key, program *Program) error {
 		return err
 	}
 	defer unix.Close(dir)
-	fresh := cachePrefix + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-	if err := writeEntry(dir, fresh, encodeEntry(key, program)); err != nil {
+	fresh, err := "", error(unix.EEXIST)
+	for errors.Is(err, unix.EEXIST) { // as two can have the same nanosecond
+		fresh = cachePrefix + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+		err = writeEntry(dir, fresh, encodeEntry(key, program))
+	}
+	if err != nil {
 		return fmt.Errorf("seccomp cache %s: write %s: %w", c.Dir, fresh, err)
 	}
 	if err := unix.Renameat(dir, fresh, dir, key.file()); err != nil {
