@@ -55,7 +55,7 @@ func (a *app) checkpointCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return a.runtime.Checkpoint(id, cr, c.Bool("pre-dump"))
+			return a.runtime.Checkpoint(id, cr, value[bool](c, "pre-dump"))
 		},
 	}
 }
@@ -63,23 +63,23 @@ func (a *app) checkpointCommand() *cli.Command {
 // criuOptions reads the flags that checkpoint and restore share.
 func criuOptions(c *cli.Command) (*libcontainer.Checkpoint, error) {
 	cr := &libcontainer.Checkpoint{Options: criu.Options{
-		TCPEstablished: c.Bool("tcp-established"),
-		ExtUnixSk:      c.Bool("ext-unix-sk"),
-		ShellJob:       c.Bool("shell-job"),
-		FileLocks:      c.Bool("file-locks"),
-		LazyPages:      c.Bool("lazy-pages"),
-		AutoDedup:      c.Bool("auto-dedup"),
+		TCPEstablished: value[bool](c, "tcp-established"),
+		ExtUnixSk:      value[bool](c, "ext-unix-sk"),
+		ShellJob:       value[bool](c, "shell-job"),
+		FileLocks:      value[bool](c, "file-locks"),
+		LazyPages:      value[bool](c, "lazy-pages"),
+		AutoDedup:      value[bool](c, "auto-dedup"),
 	}}
 	var err error
-	if cr.ImagePath, err = filepath.Abs(c.String("image-path")); err != nil {
+	if cr.ImagePath, err = filepath.Abs(value[string](c, "image-path")); err != nil {
 		return nil, fmt.Errorf("--image-path: %w", err)
 	}
-	if work := c.String("work-path"); work != "" {
+	if work := value[string](c, "work-path"); work != "" {
 		if cr.WorkPath, err = filepath.Abs(work); err != nil {
 			return nil, fmt.Errorf("--work-path: %w", err)
 		}
 	}
-	switch mode := c.String("manage-cgroups-mode"); mode {
+	switch mode := value[string](c, "manage-cgroups-mode"); mode {
 	case "", "soft":
 		cr.Cgroups = criu.CgroupSoft
 	case "full":
@@ -91,7 +91,7 @@ func criuOptions(c *cli.Command) (*libcontainer.Checkpoint, error) {
 	default:
 		return nil, fmt.Errorf("--manage-cgroups-mode: %q is none of soft, full, strict, ignore", mode)
 	}
-	for _, ns := range c.StringSlice("empty-ns") {
+	for _, ns := range value[[]string](c, "empty-ns") {
 		if ns != "network" {
 			return nil, fmt.Errorf("--empty-ns: %q: CRIU can leave network alone out", ns)
 		}
@@ -105,19 +105,19 @@ func checkpointOptions(c *cli.Command) (*libcontainer.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	cr.LeaveRunning = c.Bool("leave-running")
-	cr.TCPSkipInFlight = c.Bool("tcp-skip-in-flight")
-	cr.LinkRemap = c.Bool("link-remap")
-	if cr.ParentImg = c.String("parent-path"); filepath.IsAbs(cr.ParentImg) {
+	cr.LeaveRunning = value[bool](c, "leave-running")
+	cr.TCPSkipInFlight = value[bool](c, "tcp-skip-in-flight")
+	cr.LinkRemap = value[bool](c, "link-remap")
+	if cr.ParentImg = value[string](c, "parent-path"); filepath.IsAbs(cr.ParentImg) {
 		return nil, fmt.Errorf("--parent-path: %s: name it from the image path, such as ../first", cr.ParentImg)
 	}
-	if fd := c.Int("status-fd"); fd >= 0 {
+	if fd := value[int](c, "status-fd"); fd >= 0 {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || fd < 3 {
 			return nil, fmt.Errorf("--status-fd %d: no such descriptor is open: open it, or leave the flag out", fd)
 		}
 		cr.StatusFD = fd
 	}
-	if address := c.String("page-server"); address != "" {
+	if address := value[string](c, "page-server"); address != "" {
 		i := strings.LastIndexByte(address, ':')
 		n, err := strconv.ParseUint(address[i+1:], 10, 16)
 		if err != nil || i < 1 {
@@ -128,7 +128,7 @@ func checkpointOptions(c *cli.Command) (*libcontainer.Checkpoint, error) {
 	if cr.LazyPages && cr.PageServer == nil {
 		return nil, errors.New("--lazy-pages: say with --page-server where this side offers the pages")
 	}
-	switch method := c.String("network-lock"); method {
+	switch method := value[string](c, "network-lock"); method {
 	case "":
 	case "iptables":
 		cr.NetworkLock = criu.LockIptables

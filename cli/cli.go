@@ -193,7 +193,7 @@ func commandName(flags []cli.Flag, args []string) string {
 
 // noCommand is what berth does without one.
 func (a *app) noCommand(_ context.Context, c *cli.Command) error {
-	if c.Bool("version") {
+	if value[bool](c, "version") {
 		return printVersion(os.Stdout)
 	}
 	if name := c.Args().First(); name != "" {
@@ -204,16 +204,16 @@ func (a *app) noCommand(_ context.Context, c *cli.Command) error {
 
 // before takes the global flags in.
 func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, error) {
-	if err := a.log.open(c.String("log"), c.String("log-format"), logLevel(c)); err != nil {
+	if err := a.log.open(value[string](c, "log"), value[string](c, "log-format"), logLevel(c)); err != nil {
 		return ctx, err
 	}
-	manager := libcontainer.CgroupManager(c.String("cgroup-manager"))
+	manager := libcontainer.CgroupManager(value[string](c, "cgroup-manager"))
 	switch manager {
 	case libcontainer.Cgroupfs, libcontainer.Systemd, libcontainer.NoCgroup:
 	default:
 		return ctx, fmt.Errorf("--cgroup-manager %q: use cgroupfs, systemd or disabled", manager)
 	}
-	if c.Bool("systemd-cgroup") {
+	if value[bool](c, "systemd-cgroup") {
 		manager = libcontainer.Systemd
 	}
 	ordinary, err := ordinaryUser()
@@ -221,7 +221,7 @@ func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, erro
 		return ctx, err
 	}
 	rootless := ordinary
-	switch r := c.String("rootless"); r {
+	switch r := value[string](c, "rootless"); r {
 	case "true", "false":
 		rootless = r == "true"
 	case "auto":
@@ -229,13 +229,13 @@ func (a *app) before(ctx context.Context, c *cli.Command) (context.Context, erro
 		return ctx, fmt.Errorf("--rootless %q: use true, false or auto", r)
 	}
 	// Commands that keep no state work without a place for it.
-	root, err := stateRoot(c.String("root"), ordinary)
+	root, err := stateRoot(value[string](c, "root"), ordinary)
 	if name := c.Args().First(); err != nil && !stateless(name) {
 		return ctx, err
 	}
 	a.runtime = &libcontainer.Runtime{Root: root, Version: version, Log: a.log.write, Debug: a.log.level <= slog.LevelDebug,
 		CgroupManager: manager, Rootless: rootless, UserSystemd: rootless}
-	if a.trace = c.String("trace"); a.trace != "" {
+	if a.trace = value[string](c, "trace"); a.trace != "" {
 		a.runtime.Trace = &libcontainer.Trace{}
 	}
 	return ctx, nil
@@ -317,22 +317,6 @@ func longFlags(root *cli.Command, args []string) []string {
 		}
 	}
 	return out
-}
-
-func findFlag(flags []cli.Flag, name string) cli.Flag {
-	for _, f := range flags {
-		for _, n := range f.Names() {
-			if n == name {
-				return f
-			}
-		}
-	}
-	return nil
-}
-
-func takesValue(f cli.Flag) bool {
-	d, ok := f.(cli.DocGenerationFlag)
-	return ok && d.TakesValue()
 }
 
 // oneID returns the container id that a command takes as its only argument.

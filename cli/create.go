@@ -52,7 +52,7 @@ func createOptions(c *cli.Command) (*libcontainer.CreateOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	bundle, err := libcontainer.LoadBundle(c.String("bundle"), c.String("config"))
+	bundle, err := libcontainer.LoadBundle(value[string](c, "bundle"), value[string](c, "config"))
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +62,12 @@ func createOptions(c *cli.Command) (*libcontainer.CreateOptions, error) {
 	opt := &libcontainer.CreateOptions{
 		ID:            id,
 		Bundle:        bundle,
-		NoPivot:       c.Bool("no-pivot"),
-		NoNewKeyring:  c.Bool("no-new-keyring"),
-		PreserveFDs:   c.Int("preserve-fds"),
-		PidFile:       c.String("pid-file"),
-		ConsoleSocket: c.String("console-socket"),
-		PidfdSocket:   c.String("pidfd-socket"),
+		NoPivot:       value[bool](c, "no-pivot"),
+		NoNewKeyring:  value[bool](c, "no-new-keyring"),
+		PreserveFDs:   value[int](c, "preserve-fds"),
+		PidFile:       value[string](c, "pid-file"),
+		ConsoleSocket: value[string](c, "console-socket"),
+		PidfdSocket:   value[string](c, "pidfd-socket"),
 	}
 	if opt.ConsoleSocket != "" && !bundle.Spec.Process.Terminal {
 		return nil, errors.New("--console-socket: process.terminal is false: set it, or leave the socket out")

@@ -27,11 +27,11 @@ func (a *app) eventsCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			interval := c.Duration("interval")
+			interval := value[time.Duration](c, "interval")
 			if interval <= 0 {
 				return fmt.Errorf("--interval %s: use a time above 0, such as 500ms or 5s", interval)
 			}
-			if !c.Bool("stats") {
+			if !value[bool](c, "stats") {
 				return a.runtime.Events(id, interval, printEvent)
 			}
 			event, err := a.runtime.Stats(id)

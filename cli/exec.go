@@ -89,17 +89,17 @@ func (a *app) exec(c *cli.Command) error {
 	}
 	opt := &libcontainer.ExecOptions{
 		Process:       p,
-		Cgroups:       c.StringSlice("cgroup"),
-		IgnorePaused:  c.Bool("ignore-paused"),
-		PreserveFDs:   c.Int("preserve-fds"),
-		PidFile:       c.String("pid-file"),
-		ConsoleSocket: c.String("console-socket"),
-		PidfdSocket:   c.String("pidfd-socket"),
+		Cgroups:       value[[]string](c, "cgroup"),
+		IgnorePaused:  value[bool](c, "ignore-paused"),
+		PreserveFDs:   value[int](c, "preserve-fds"),
+		PidFile:       value[string](c, "pid-file"),
+		ConsoleSocket: value[string](c, "console-socket"),
+		PidfdSocket:   value[string](c, "pidfd-socket"),
 	}
 	if err := checkPreserved(opt.PreserveFDs); err != nil {
 		return err
 	}
-	detach := c.Bool("detach")
+	detach := value[bool](c, "detach")
 	if err := checkTerminal(p.Terminal, detach, opt.ConsoleSocket); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (a *app) exec(c *cli.Command) error {
 		_, err := container.Exec(s, opt)
 		return err
 	}
-	return execForeground(container, s, opt, c.Bool("tty"))
+	return execForeground(container, s, opt, value[bool](c, "tty"))
 }
 
 // checkTerminal says which flag is missing or too many.
@@ -159,7 +159,7 @@ func execForeground(container *libcontainer.Container, s *specs.Spec, opt *libco
 func (a *app) execProcess(c *cli.Command, s *specs.Spec) (*specs.Process, error) {
 	p := &specs.Process{Cwd: "/"}
 	args := c.Args().Slice()[1:]
-	file := c.String("process")
+	file := value[string](c, "process")
 	switch {
 	case file != "":
 		if len(args) > 0 {
@@ -235,22 +235,22 @@ func readProcess(file string) (*specs.Process, error) {
 
 // execFlags changes what flags ask for.
 func execFlags(c *cli.Command, p *specs.Process, s *specs.Spec) error {
-	if c.IsSet("cwd") {
-		p.Cwd = c.String("cwd")
+	if isSet(c, "cwd") {
+		p.Cwd = value[string](c, "cwd")
 	}
-	if c.IsSet("tty") {
-		p.Terminal = c.Bool("tty")
+	if isSet(c, "tty") {
+		p.Terminal = value[bool](c, "tty")
 	}
-	if c.IsSet("no-new-privs") {
-		p.NoNewPrivileges = c.Bool("no-new-privs")
+	if isSet(c, "no-new-privs") {
+		p.NoNewPrivileges = value[bool](c, "no-new-privs")
 	}
-	if c.IsSet("apparmor") {
-		p.ApparmorProfile = c.String("apparmor")
+	if isSet(c, "apparmor") {
+		p.ApparmorProfile = value[string](c, "apparmor")
 	}
-	if c.IsSet("process-label") {
-		p.SelinuxLabel = c.String("process-label")
+	if isSet(c, "process-label") {
+		p.SelinuxLabel = value[string](c, "process-label")
 	}
-	for _, e := range c.StringSlice("env") {
+	for _, e := range value[[]string](c, "env") {
 		name, _, ok := strings.Cut(e, "=")
 		if !ok || name == "" {
 			return fmt.Errorf("--env %q: write NAME=VALUE", e)
@@ -260,7 +260,7 @@ func execFlags(c *cli.Command, p *specs.Process, s *specs.Spec) error {
 	if err := execUser(c, p); err != nil {
 		return err
 	}
-	return addCapabilities(p, s, c.StringSlice("cap"))
+	return addCapabilities(p, s, value[[]string](c, "cap"))
 }
 
 // setEnv returns env with an entry in place of those of the same name.
@@ -275,7 +275,7 @@ func setEnv(env []string, name, entry string) []string {
 }
 
 func execUser(c *cli.Command, p *specs.Process) error {
-	if user := c.String("user"); user != "" {
+	if user := value[string](c, "user"); user != "" {
 		uid, gid, hasGID := strings.Cut(user, ":")
 		var err error
 		if p.User.UID, err = number("--user", uid, "uid"); err != nil {
@@ -288,7 +288,7 @@ func execUser(c *cli.Command, p *specs.Process) error {
 		}
 	}
 	groups := append([]uint32{}, p.User.AdditionalGids...)
-	for _, g := range c.StringSlice("additional-gids") {
+	for _, g := range value[[]string](c, "additional-gids") {
 		gid, err := number("--additional-gids", g, "gid")
 		if err != nil {
 			return err

@@ -1,6 +1,10 @@
 package cli
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -90,5 +94,46 @@ func checkFlags(t *testing.T, command string, flags []cli.Flag, wanted []string)
 		if !slices.Contains(wanted, h) {
 			t.Errorf("%s has a flag %s that is not in the list", command, h)
 		}
+	}
+}
+
+// What the commands ask for by name is a flag of some command, of the kind that is asked for: value cannot tell a slip
+// from a flag that only other commands have.
+func TestValues(t *testing.T) {
+	root := (&app{}).command(nil)
+	kinds := map[string]map[string]bool{}
+	for _, c := range append(slices.Clone(root.Commands), root) {
+		for _, f := range c.Flags {
+			name, _ := namesOf(f)
+			if kinds[name] == nil {
+				kinds[name] = map[string]bool{}
+			}
+			kinds[name][fmt.Sprintf("%T", f.(interface{ Get() any }).Get())] = true
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := regexp.MustCompile(`\b(?:value\[([^(]+)\]|isSet)\(c, "([^"]+)"\)`)
+	found := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range asked.FindAllStringSubmatch(string(text), -1) {
+			found++
+			kind, flag := m[1], m[2]
+			switch {
+			case kinds[flag] == nil:
+				t.Errorf("%s asks for --%s, which no command has", file, flag)
+			case kind != "" && !kinds[flag][kind]:
+				t.Errorf("%s asks for --%s as %s, commands have it as %v", file, flag, kind, kinds[flag])
+			}
+		}
+	}
+	if found < 70 {
+		t.Errorf("%d places found that ask for a flag", found)
 	}
 }

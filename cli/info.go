@@ -25,7 +25,7 @@ func (a *app) infoCommand() *cli.Command {
 			if n := c.Args().Len(); n != 0 {
 				return fmt.Errorf("info takes no arguments, not %d", n)
 			}
-			format := c.String("format")
+			format := value[string](c, "format")
 			if format != "text" && format != "json" {
 				return fmt.Errorf("--format %q: use text or json", format)
 			}

@@ -32,8 +32,8 @@ func (a *app) killCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return a.each(args[0], c.Bool("regex"), func(id string) error {
-				return a.runtime.Kill(id, signal, c.Bool("all"))
+			return a.each(args[0], value[bool](c, "regex"), func(id string) error {
+				return a.runtime.Kill(id, signal, value[bool](c, "all"))
 			})
 		},
 	}
@@ -53,8 +53,8 @@ func (a *app) deleteCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return a.each(id, c.Bool("regex"), func(id string) error {
-				return a.runtime.Delete(id, c.Bool("force"))
+			return a.each(id, value[bool](c, "regex"), func(id string) error {
+				return a.runtime.Delete(id, value[bool](c, "force"))
 			})
 		},
 	}

@@ -20,10 +20,10 @@ type logger struct {
 }
 
 func logLevel(c *cli.Command) string {
-	if c.Bool("debug") {
+	if value[bool](c, "debug") {
 		return "debug"
 	}
-	return c.String("log-level")
+	return value[string](c, "log-level")
 }
 
 func (l *logger) open(path, format, level string) error {

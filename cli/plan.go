@@ -35,19 +35,19 @@ func (a *app) planCommand() *cli.Command {
 			if c.Args().Len() > 0 {
 				id = c.Args().First()
 			}
-			bundle, err := libcontainer.LoadBundle(c.String("bundle"), c.String("config"))
+			bundle, err := libcontainer.LoadBundle(value[string](c, "bundle"), value[string](c, "config"))
 			if err != nil {
 				return err
 			}
 			out, err := a.runtime.Plan(&libcontainer.CreateOptions{ID: id, Bundle: bundle, Wait: true,
-				NoPivot: c.Bool("no-pivot"), NoNewKeyring: c.Bool("no-new-keyring")})
+				NoPivot: value[bool](c, "no-pivot"), NoNewKeyring: value[bool](c, "no-new-keyring")})
 			if err != nil {
 				return err
 			}
 			for _, w := range out.Warnings {
 				a.log.write("warning", w)
 			}
-			switch f := c.String("format"); f {
+			switch f := value[string](c, "format"); f {
 			case "text":
 				return printPlan(os.Stdout, out)
 			case "json":

@@ -29,7 +29,7 @@ func (a *app) psCommand() *cli.Command {
 			if id == "" {
 				return errors.New("ps needs a container id as its first argument: see `berth ps --help`")
 			}
-			format := c.String("format")
+			format := value[string](c, "format")
 			if format != "table" && format != "json" {
 				return fmt.Errorf("--format %q: use table or json", format)
 			}

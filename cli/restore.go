@@ -34,13 +34,13 @@ func (a *app) restoreCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			cr.TCPClose = c.Bool("tcp-close")
-			cr.LSMProfile, cr.LSMMountContext = c.String("lsm-profile"), c.String("lsm-mount-context")
+			cr.TCPClose = value[bool](c, "tcp-close")
+			cr.LSMProfile, cr.LSMMountContext = value[string](c, "lsm-profile"), value[string](c, "lsm-mount-context")
 			restore := func(opt *libcontainer.CreateOptions) (*libcontainer.Container, error) {
 				return a.runtime.Restore(opt, cr)
 			}
-			if !c.Bool("detach") {
-				return a.foreground(opt, false, !c.Bool("no-subreaper"), func(opt *libcontainer.CreateOptions, _ *signals, _ *terminal) (*libcontainer.Container, error) {
+			if !value[bool](c, "detach") {
+				return a.foreground(opt, false, !value[bool](c, "no-subreaper"), func(opt *libcontainer.CreateOptions, _ *signals, _ *terminal) (*libcontainer.Container, error) {
 					return restore(opt)
 				})
 			}

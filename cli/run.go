@@ -26,10 +26,10 @@ func (a *app) runCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if c.Bool("detach") {
+			if value[bool](c, "detach") {
 				return a.runDetached(opt)
 			}
-			return a.runForeground(opt, c.Bool("keep"), !c.Bool("no-subreaper"))
+			return a.runForeground(opt, value[bool](c, "keep"), !value[bool](c, "no-subreaper"))
 		},
 	}
 }

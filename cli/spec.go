@@ -25,14 +25,14 @@ func (a *app) specCommand() *cli.Command {
 				return fmt.Errorf("spec takes no arguments, not %d: name the folder with --bundle", n)
 			}
 			s := spec.Default()
-			if c.Bool("rootless") {
+			if value[bool](c, "rootless") {
 				spec.Rootless(s, uint32(os.Getuid()), uint32(os.Getgid()))
 			}
 			data, err := spec.JSON(s)
 			if err != nil {
 				return err
 			}
-			return writeNew(filepath.Join(c.String("bundle"), "config.json"), data)
+			return writeNew(filepath.Join(value[string](c, "bundle"), "config.json"), data)
 		},
 	}
 }

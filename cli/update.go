@@ -64,7 +64,7 @@ func (a *app) updateCommand() *cli.Command {
 // rdtFlags are the lines for the schemata of Intel RDT, which hold beside
 // --resources too: that has no place for them.
 func rdtFlags(c *cli.Command) (*specs.LinuxIntelRdt, error) {
-	rdt := &specs.LinuxIntelRdt{L3CacheSchema: c.String("l3-cache-schema"), MemBwSchema: c.String("mem-bw-schema")}
+	rdt := &specs.LinuxIntelRdt{L3CacheSchema: value[string](c, "l3-cache-schema"), MemBwSchema: value[string](c, "mem-bw-schema")}
 	for _, f := range []struct{ flag, value, prefix, like string }{
 		{"l3-cache-schema", rdt.L3CacheSchema, "L3", "L3:0=ff;1=ff"}, {"mem-bw-schema", rdt.MemBwSchema, "MB:", "MB:0=20;1=70"},
 	} {
@@ -77,12 +77,12 @@ func rdtFlags(c *cli.Command) (*specs.LinuxIntelRdt, error) {
 
 // updateResources puts together what is to change.
 func (a *app) updateResources(c *cli.Command) (*specs.LinuxResources, error) {
-	file := c.String("resources")
+	file := value[string](c, "resources")
 	if file == "" {
 		return flagResources(c)
 	}
 	for _, f := range c.Flags {
-		if name := f.Names()[0]; name != "resources" && name != "l3-cache-schema" && name != "mem-bw-schema" && c.IsSet(name) {
+		if name, _ := namesOf(f); name != "resources" && name != "l3-cache-schema" && name != "mem-bw-schema" && f.IsSet() {
 			a.log.write("warning", "--"+name+" has no effect beside --resources")
 		}
 	}
@@ -115,7 +115,7 @@ func flagResources(c *cli.Command) (*specs.LinuxResources, error) {
 	set = r.unsigned("cpu-rt-period", &cpu.RealtimePeriod) || set
 	set = r.signed("cpu-rt-runtime", &cpu.RealtimeRuntime) || set
 	set = r.signed("cpu-idle", &cpu.Idle) || set
-	cpu.Cpus, cpu.Mems = c.String("cpuset-cpus"), c.String("cpuset-mems")
+	cpu.Cpus, cpu.Mems = value[string](c, "cpuset-cpus"), value[string](c, "cpuset-mems")
 	var out specs.LinuxResources
 	if set || cpu.Cpus != "" || cpu.Mems != "" {
 		out.CPU = &cpu
@@ -145,7 +145,7 @@ type limitFlags struct {
 
 // value returns a flag's text if it has one.
 func (r *limitFlags) value(flag string) (string, bool) {
-	text := r.c.String(flag)
+	text := value[string](r.c, flag)
 	return text, text != "" && r.err == nil
 }
 

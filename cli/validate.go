@@ -22,7 +22,7 @@ func (a *app) validateCommand() *cli.Command {
 			if n := c.Args().Len(); n != 0 {
 				return fmt.Errorf("validate takes no arguments, not %d: name the bundle with --bundle", n)
 			}
-			problems, warnings, err := a.runtime.Validate(c.String("bundle"), c.String("config"))
+			problems, warnings, err := a.runtime.Validate(value[string](c, "bundle"), value[string](c, "config"))
 			if err != nil {
 				return err
 			}
