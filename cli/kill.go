@@ -3,10 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
-	"regexp"
 
 	"github.com/urfave/cli/v3"
 
+	"berth/cli/regex"
 	"berth/spec"
 )
 
@@ -60,21 +60,21 @@ func (a *app) deleteCommand() *cli.Command {
 	}
 }
 
-// each runs f on the container, or with regex on all whose whole id matches.
-func (a *app) each(id string, regex bool, f func(id string) error) error {
-	if !regex {
+// each runs f on the container, or if matching on all whose whole id matches.
+func (a *app) each(id string, matching bool, f func(id string) error) error {
+	if !matching {
 		return f(id)
 	}
-	re, err := regexp.Compile("^(?:" + id + ")$")
+	re, err := regex.Compile(id)
 	if err != nil {
-		return fmt.Errorf("--regex: %w", err)
+		return fmt.Errorf("--regex %q: %w", id, err)
 	}
 	all, err := a.runtime.List()
 	if err != nil {
 		return err
 	}
 	for _, c := range all {
-		if !re.MatchString(c.ID) {
+		if !re.Match(c.ID) {
 			continue
 		}
 		if err := f(c.ID); err != nil {

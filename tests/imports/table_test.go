@@ -13,6 +13,7 @@ func edges() map[string]string {
 		"cli -> cgroups/devices":      "the command plan prints the device filter",
 		"cli -> seccomp":              "--version names libseccomp's version",
 		"cli -> cli/selfpipe":         "foreground run and exec pass signals on",
+		"cli -> cli/regex":            "kill and delete by --regex",
 
 		"libcontainer -> spec":                     "create reads the bundle's config",
 		"libcontainer -> libcontainer/compile":     "create compiles it",
@@ -59,6 +60,7 @@ func edges() map[string]string {
 // pure are the packages that do no I/O, with what that is good for.
 func pure() map[string]string {
 	return map[string]string{
+		"cli/regex":            "what delete acts on is tested without a container at hand",
 		"spec":                 "a config is judged the same on every host",
 		"libcontainer/plan":    "golden tests need no root",
 		"libcontainer/facts":   "a plain struct, so that a test can make up any host",
