@@ -35,6 +35,7 @@ type bench struct {
 	contestants []*contestant // berth first
 	watch       stopwatch
 	ids         int
+	copies      int // of each contestant's program
 }
 
 // newBench prepares this process's mount namespace, which must be a private one: the layout, and a tmpfs for state and

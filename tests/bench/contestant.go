@@ -12,7 +12,8 @@ import (
 // contestant is a runtime under test, called as runc is.
 type contestant struct {
 	name    string
-	path    string
+	source  string // its program
+	path    string // the copy of it that is measured; see copyPrograms
 	version string
 	root    string // where it keeps its state
 }
@@ -77,7 +78,7 @@ func newContestant(name, path string) (*contestant, error) {
 	if version == "" {
 		return nil, errors.New(path + " --version does not say `NAME version X`")
 	}
-	return &contestant{name: name, path: path, version: version}, nil
+	return &contestant{name: name, source: path, path: path, version: version}, nil
 }
 
 // fullVersion is the version with the commit of a berth that was built from a checkout: figures belong to a commit.

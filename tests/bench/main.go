@@ -188,6 +188,10 @@ func (o *options) measureLayouts(report *Report) (left []string, err error) {
 		return nil, err
 	}
 	defer os.Remove(o.scratch)
+	if err := os.Mkdir(o.programs(), 0o700); err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(o.programs())
 	o.token = "bench" + strconv.Itoa(os.Getpid()) + "-"
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become a subreaper: %w", err)

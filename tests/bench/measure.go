@@ -35,6 +35,11 @@ func (b *bench) inTurnsAfter(warmups, rounds int, trials []trial) ([]Series, err
 		series[i].Name = trials[i].name
 	}
 	for round := -warmups; round < rounds; round++ {
+		if (round+warmups)%roundsPerCopy == 0 {
+			if err := b.copyPrograms(); err != nil {
+				return nil, err
+			}
+		}
 		for _, i := range turnOrder(round+warmups, len(trials)) {
 			if series[i].Skipped != "" {
 				continue

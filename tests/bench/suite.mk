@@ -6,8 +6,7 @@ TEST_SUITES += test-bench
 bench: bin/berth ## measure berth against crun, runc, PEERS="NAME=PATH …" and the floor (docs/performance.md)
 	scripts/deps build bench
 	$(GO) build -o build/bench/bench ./tests/bench
-	install -m 0755 bin/berth build/bench/berth # as make install leaves it: the linker's own file is slower to map
-	build/bench/bench -berth build/bench/berth -peers "$(PEERS)" $(BENCH_FLAGS)
+	build/bench/bench -peers "$(PEERS)" $(BENCH_FLAGS)
 
 .PHONY: bench-docs
 bench-docs: ## write the figures of the last `make bench` into docs/performance.md
