@@ -3,6 +3,7 @@ package nsenter
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -81,7 +82,9 @@ func (c *Command) Start() (*Process, error) {
 		var fd int
 		if p.times, fd, err = newTimes(len(c.Plan.Steps)); err == nil {
 			defer unix.Close(fd)
-			c.Slots = append(c.Slots, SlotFD{Slot: plan.SlotTrace, FD: fd})
+			own := *c // the caller may start it once more
+			own.Slots = append(slices.Clip(c.Slots), SlotFD{Slot: plan.SlotTrace, FD: fd})
+			c = &own
 		}
 	}
 	if err == nil {

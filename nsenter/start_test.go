@@ -142,6 +142,30 @@ func appendInt(b []byte, n int) []byte {
 }
 
 // A step that fails is told with its place, and the process ends.
+// A command may be started once more, as exec does where the first cgroup takes
+// no processes; each time with its own memory for the times.
+func TestStartTwice(t *testing.T) {
+	p := &plan.Plan{}
+	for i, op := range shell("exit 3") {
+		p.Add(plan.Origin{Field: "step", Index: i}, op)
+	}
+	cmd := &Command{Plan: p, Stdio: [3]int{0, 1, 2}, CgroupFD: -1, KeepCaps: -1, Trace: true}
+	for range 2 {
+		process, err := cmd.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, err := process.Wait()
+		process.Close()
+		if err != nil || status.ExitStatus() != 3 || len(process.Times()) != len(p.Steps) {
+			t.Errorf("exit status %d, %v, times of %d steps", status.ExitStatus(), err, len(process.Times()))
+		}
+	}
+	if len(cmd.Slots) > 0 {
+		t.Errorf("the command has slots now: %v", cmd.Slots)
+	}
+}
+
 func TestStartFailure(t *testing.T) {
 	process, _ := start(t, plan.SetName{Name: "x"}, plan.Chdir{Path: "/no/such"}, find("/bin/sh"))
 	_, err := process.Recv()
