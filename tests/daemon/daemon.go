@@ -5,13 +5,15 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Start starts a program that writes to the end of a log file.
+// Start starts a program that writes to the end of a log file, and that is asked to end where the test's process is
+// killed. The kernel takes the end of the thread for that (PR_SET_PDEATHSIG), and Go ends none but locked ones.
 func Start(t testing.TB, log string, args ...string) *exec.Cmd {
 	t.Helper()
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -21,6 +23,7 @@ func Start(t testing.TB, log string, args ...string) *exec.Cmd {
 	defer file.Close()
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = file, file
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
