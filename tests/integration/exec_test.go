@@ -475,7 +475,7 @@ func TestExecTerminal(t *testing.T) {
 	term := newTerminal(t, 33, 101)
 	script := "tty; stty size; read x; echo got $x; exit 5"
 	if host.name == "runc" {
-		script = "tty; until stty size; do sleep 0.01; done; read x; echo got $x; exit 5" // it sets the size after the start
+		script = "tty; until stty size 2>/dev/null | grep .; do sleep 0.01; done; read x; echo got $x; exit 5" // it sets the size after the start
 	}
 	p := term.start(c.args(c.execArgs([]string{"--tty"}, "sh", "-c", script)...)...)
 	term.waitShown("33 101\n")

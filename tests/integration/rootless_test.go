@@ -150,7 +150,7 @@ func TestRootlessTerminal(t *testing.T) {
 				options = []option{withSubordinates(t)}
 			}
 			term := newTerminal(t, 24, 80)
-			c := newRootless(t, append(options, withTerminal(), withScript("tty; until stty size 2>/dev/null; do sleep 0.05; done; stat -c %u /dev/console; echo done"))...)
+			c := newRootless(t, append(options, withTerminal(), withScript("tty; until stty size 2>/dev/null | grep .; do sleep 0.05; done; stat -c %u /dev/console; echo done"))...)
 			p := c.call()
 			p.stdin, p.stdout = term.slave, term.slave
 			if p.attr == nil {
