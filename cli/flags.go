@@ -6,11 +6,10 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// value returns the value of a command's flag by its first name, as c.String and
-// its like do, and the empty one where the command has no such flag: create, run
-// and restore share who reads theirs. Those write the list of every flag's names
-// anew for each question, which is what exec with its twenty questions is too
-// quick for.
+// value returns the value of a command's flag by its first name; the empty one
+// where the command has no such flag, since create, run and restore share the
+// function that reads theirs. c.String and its like do the same, but list every
+// flag's names anew for each question, and exec asks twenty.
 func value[T any](c *cli.Command, flag string) T {
 	f := flagNamed(c, flag)
 	if f == nil {
@@ -57,6 +56,8 @@ func namesOf(f cli.Flag) (name string, aliases []string) {
 	case *cli.StringSliceFlag:
 		return f.Name, f.Aliases
 	case *cli.IntFlag:
+		return f.Name, f.Aliases
+	case *cli.DurationFlag:
 		return f.Name, f.Aliases
 	}
 	names := f.Names()

@@ -141,7 +141,6 @@ func appendInt(b []byte, n int) []byte {
 	return append(b, byte('0'+n%10))
 }
 
-// A step that fails is told with its place, and the process ends.
 // A command may be started once more, as exec does where the first cgroup takes
 // no processes; each time with its own memory for the times.
 func TestStartTwice(t *testing.T) {
@@ -166,6 +165,7 @@ func TestStartTwice(t *testing.T) {
 	}
 }
 
+// A step that fails is told with its place, and the process ends.
 func TestStartFailure(t *testing.T) {
 	process, _ := start(t, plan.SetName{Name: "x"}, plan.Chdir{Path: "/no/such"}, find("/bin/sh"))
 	_, err := process.Recv()
