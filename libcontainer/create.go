@@ -69,8 +69,7 @@ type creation struct {
 	scoped  bool // the scope has been started
 	planned bool // nothing but the plan is wanted
 	join    *fs.Join
-	unified int            // the v2 folder's descriptor, cgroup's own; -1 for none
-	ahead   *nsenter.Ahead // nil where the clone makes all namespaces
+	unified int // the v2 folder's descriptor, cgroup's own; -1 for none
 	process *nsenter.Process
 	devices *netDevices
 	resctrl *resctrl.Tree
@@ -97,9 +96,6 @@ func (r *Runtime) Create(opt *CreateOptions) (*Container, error) {
 	defer m.close()
 	if err := r.connect(m); err != nil {
 		return nil, err
-	}
-	if flags := compile.AheadFlags(opt.Bundle.Spec); flags != 0 {
-		m.ahead = nsenter.MakeAhead(flags, r.Trace.Span("make namespaces"))
 	}
 	compiled := r.Trace.Span("compile")
 	out, err := r.compile(m)
@@ -285,34 +281,18 @@ func (m *creation) make() error {
 	if err := raiseLimits(m.opt.Bundle.Spec.Process.Rlimits); err != nil {
 		return err
 	}
-	// The start takes the kernel as long as all the rest of this process's work:
-	// both are done at once.
-	started := m.startBeside(slots)
-	err = m.besideStart()
-	if startErr := started(); err == nil {
-		err = startErr
+	if err := m.start(slots); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := m.besideExecutor(); err != nil {
 		return err
 	}
 	return m.meet()
 }
 
-// startBeside starts the executor on another thread, the one with the namespaces
-// where there is one; what it returns waits for that.
-func (m *creation) startBeside(slots []nsenter.SlotFD) (wait func() error) {
-	start := func() error { return m.start(slots) }
-	if m.ahead != nil {
-		m.ahead.Go(start)
-		return m.ahead.Wait
-	}
-	started := make(chan error, 1)
-	go func() { started <- start() }()
-	return func() error { return <-started }
-}
-
-// besideStart does what the process needs only later.
-func (m *creation) besideStart() error {
+// besideExecutor does what the process needs only later, while the executor is at
+// its first operations.
+func (m *creation) besideExecutor() error {
 	if m.unit == nil {
 		if err := m.finishCgroup(0); err != nil {
 			return err
@@ -376,8 +356,7 @@ func (m *creation) fifo(name string, flags int) (int, error) {
 	return fd, nil
 }
 
-// start starts the executor. It runs beside besideStart and touches nothing of
-// m that that does.
+// start starts the executor.
 func (m *creation) start(slots []nsenter.SlotFD) error {
 	cmd := &nsenter.Command{
 		Plan:       &m.compile.Plan,
@@ -387,9 +366,6 @@ func (m *creation) start(slots []nsenter.SlotFD) error {
 		Cloneflags: uintptr(m.compile.Cloneflags),
 		Trace:      m.runtime.Trace != nil,
 		CgroupFD:   -1,
-	}
-	if m.ahead != nil {
-		cmd.Cloneflags &^= uintptr(m.ahead.Flags())
 	}
 	mapIDs(cmd, m.compile, m.host)
 	if m.compile.IntoCgroup {
@@ -406,9 +382,6 @@ func (m *creation) start(slots []nsenter.SlotFD) error {
 
 // close gives back what Create needed only for itself.
 func (m *creation) close() {
-	if m.ahead != nil {
-		m.ahead.Close()
-	}
 	if m.process != nil {
 		m.process.Close()
 	}

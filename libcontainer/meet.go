@@ -19,8 +19,8 @@ import (
 // is a process, time goes down; not every container has all points.
 //
 //	parent                                executor
-//	  v2 cgroup, namespaces
-//	  clone, and beside it: --------------> checks the plan, begins
+//	  v2 cgroup
+//	  clone ------------------------------> checks the plan, begins
 //	  v1 cgroups, limits                    rootfs, first mounts
 //	  makes the seccomp program
 //	  limits, OOM score - PointUserns ----> (with a user namespace only)

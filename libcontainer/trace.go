@@ -82,8 +82,6 @@ func (t *Trace) operation(pid int, name, origin string, s nsenter.StepTime) {
 
 // WriteFile writes the trace as JSON.
 func (t *Trace) WriteFile(path string) error {
-	t.mu.Lock() // of a create that failed, a thread may still be at work
-	defer t.mu.Unlock()
 	data, err := json.Marshal(struct {
 		Events []traceEvent `json:"traceEvents"`
 	}{t.events})

@@ -310,32 +310,3 @@ func TestRootfs(t *testing.T) {
 		t.Errorf("without root: got %s", got)
 	}
 }
-
-// TestAheadFlags: what is made before the rest of a config is looked at.
-func TestAheadFlags(t *testing.T) {
-	made := func(types ...specs.LinuxNamespaceType) *specs.Spec {
-		s := &specs.Spec{Linux: &specs.Linux{}}
-		for _, n := range types {
-			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: n})
-		}
-		return s
-	}
-	joins := made(specs.MountNamespace, specs.NetworkNamespace, specs.UTSNamespace)
-	joins.Linux.Namespaces[1].Path = "/run/netns/x"
-	for _, c := range []struct {
-		name string
-		spec *specs.Spec
-		want uint64
-	}{
-		{"no linux", &specs.Spec{}, 0},
-		{"all but user", made("pid", "network", "mount", "ipc", "uts", "cgroup", "time"),
-			cloneNewns | cloneNewnet | cloneNewipc | cloneNewuts},
-		{"user", made("mount", "user", "ipc"), 0},
-		{"a path", joins, cloneNewns | cloneNewuts},
-		{"unknown", made("moon", "ipc"), cloneNewipc},
-	} {
-		if got := AheadFlags(c.spec); got != c.want {
-			t.Errorf("%s: %#x, want %#x", c.name, got, c.want)
-		}
-	}
-}

@@ -110,28 +110,6 @@ func (c *compiler) compileNamespaces() {
 	}
 }
 
-// AheadFlags returns the CLONE_NEW* bits of new namespaces that can be made before
-// anything else of the configuration has been looked at. A user namespace has to
-// be there before those that it owns, so with one there are none; the cgroup
-// namespace comes later, and those of pids and time are for children alone.
-func AheadFlags(s *specs.Spec) (flags uint64) {
-	if s.Linux == nil {
-		return 0
-	}
-	for i := range s.Linux.Namespaces {
-		n := &s.Linux.Namespaces[i]
-		switch n.Type {
-		case specs.UserNamespace:
-			return 0
-		case specs.MountNamespace, specs.NetworkNamespace, specs.IPCNamespace, specs.UTSNamespace:
-			if n.Path == "" {
-				flags |= cloneFlag(n.Type)
-			}
-		}
-	}
-	return flags
-}
-
 // joinsUserns enters the user namespace that has a path, if one has.
 func (c *compiler) joinsUserns(namespaces []specs.LinuxNamespace) bool {
 	for i := range namespaces {
