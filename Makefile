@@ -18,13 +18,15 @@ TAGS    := netgo osusergo urfave_cli_no_template
 # and its time is the pages that it touches. A tenth of the program less; docs/performance.md has the figures.
 GCFLAGS := -gcflags=all=-l $(addprefix -gcflags=,$(addsuffix =,runtime runtime/... internal/... sync/... math/... slices unicode/utf8))
 LDFLAGS := -s -w -X berth/cli.version=$(VERSION) -X berth/cli.commit=$(COMMIT)
+# The program begins at entry_*.s, where there is one for the processor (docs/decisions/012-one-processor.md).
+ENTRY    = $(if $(wildcard entry_$(shell $(GO) env GOARCH).s),-E main.entry)
 
 # SECCOMP=libseccomp links libseccomp in, statically, and has it write the seccomp programs by way of libseccomp-golang:
 # for who trusts it more, or has a processor that berth has no table for (docs/decisions/004-own-seccomp-programs.md).
 SECCOMP  ?= berth
 LINKED    = $(filter libseccomp,$(SECCOMP))
 GO_BUILD  = CGO_ENABLED=$(if $(LINKED),1,0) $(GO) build -trimpath -tags "$(TAGS)$(if $(LINKED), libseccomp)" $(GCFLAGS) \
-	-ldflags '$(LDFLAGS)$(if $(LINKED), -linkmode external -extldflags -static)'
+	-ldflags '$(LDFLAGS) $(if $(LINKED),-linkmode external -extldflags -static,$(ENTRY))'
 $(if $(filter-out berth libseccomp,$(SECCOMP)),$(error SECCOMP=$(SECCOMP): use berth, which is the default, or libseccomp))
 
 # The executor: one compiler call over all of its files, so that the linker drops what is not called.

@@ -14,8 +14,17 @@ import (
 )
 
 func main() {
+	forgetEntry()
 	makeRoom(0)
 	os.Exit(cli.Main(os.Args))
+}
+
+// forgetEntry takes out of the environment what entry (entry_*.s) has put there: it
+// is no business of the programs that berth starts.
+func forgetEntry() {
+	if os.Getenv("GOMAXPROCS") == "01" {
+		os.Unsetenv("GOMAXPROCS")
+	}
 }
 
 // makeRoom has the stack grow at once to what most commands need. By itself it

@@ -65,7 +65,10 @@ func Statuses(all []*Container) ([]specs.ContainerState, error) {
 // parallel runs f for 0 to n-1, on as many processors as there are. It is what
 // makes a list of many containers quick: all of its work is the kernel's.
 func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n/16+1)
+	workers := min(runtime.NumCPU(), n/16+1)
+	if workers > runtime.GOMAXPROCS(0) { // no other command has work for two
+		runtime.GOMAXPROCS(workers)
+	}
 	var next atomic.Int64
 	work := func() {
 		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
