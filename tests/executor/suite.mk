@@ -21,7 +21,12 @@ fuzz-executor: build/executor/plan_fuzz build/executor/root_fuzz ## the plan's d
 test-sanitized: export OCI_RUNTIME := $(CURDIR)/build/sanitized/berth
 test-sanitized: build/sanitized/berth ## the integration suite's main tests with an executor that sanitizers watch
 	scripts/deps integration
-	$(call suite,sanitized,-timeout 20m -parallel 2 -skip '$(SANITIZED_SKIP)' ./tests/integration -execs 300)
+	$(call suite,sanitized,-timeout 20m -parallel 4 -short -skip '$(SANITIZED_SKIP)|$(HOSTILE)' ./tests/integration -execs 30000)
+	$(call suite,sanitized-hostile,-timeout 20m -parallel 4 -run '$(HOSTILE)' ./tests/integration)
+
+# -short does what the suite does thousands of times fewer times (300 execs), but for a hostile image's tricks, which are
+# the executor's to withstand.
+HOSTILE := TestHostile
 
 # What is about the executor's own size, limits that a sanitizer's memory does not fit into, and what takes long.
 SANITIZED_SKIP := TestExecutorIsSmall|TestCreatedMemory|TestHarshRlimits/little_of_anything|TestRuntimeKilledAnywhere
