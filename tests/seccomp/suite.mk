@@ -15,7 +15,8 @@ build/seccomp/scmp_bpf_sim: seccomp/testdata/build-simulator
 .PHONY: test-libseccomp
 test-libseccomp: export OCI_RUNTIME := $(CURDIR)/build/libseccomp/berth
 test-libseccomp: build/libseccomp/berth deps-integration ## the suite around seccomp, with a berth that is built with SECCOMP=libseccomp
-	$(call suite,libseccomp,-timeout 20m -parallel 4 -run 'Seccomp|Notify|Features|Version|Lifecycle|Workloads|Exec|Leak|Descriptor' ./tests/integration)
+	$(call suite,libseccomp,-timeout 20m -parallel 4 -short -run 'Seccomp|Notify|Features|Version|Lifecycle|Workloads|Exec|Leak|Descriptor' \
+		./tests/integration -execs 30000)
 
 .PHONY: build/libseccomp/berth
 build/libseccomp/berth: SECCOMP := libseccomp
