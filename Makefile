@@ -97,7 +97,7 @@ test: ## everything, dependencies first: build, checks, unit tests, fuzzing, and
 
 .PHONY: test-integration
 test-integration: deps-integration $(if $(OCI_RUNTIME),,bin/berth) ## the integration suite (as root), of $$OCI_RUNTIME or bin/berth
-	$(call suite,integration,-timeout 30m -parallel 4 ./tests/integration)
+	$(call suite,integration,-timeout 20m -parallel 4 ./tests/integration)
 
 # The same where the mount namespace of the tests shows one kind of cgroups alone: of a host that has both. What is done
 # thousands of times (execs, races, kills) is done fewer times there (-short).
