@@ -86,6 +86,8 @@ struct executor {
 	int report_fd; /* where failures go after that, or -1 */
 	uint32_t step; /* index of the operation at work */
 	uint32_t code; /* and its code */
+	const struct step *at;
+	int (*go_on)(void *executor); /* does the rest of the plan after this operation */
 	int slots[PLAN_SLOT_COUNT];
 
 	uint64_t *trace; /* begin and end of each operation, or NULL */

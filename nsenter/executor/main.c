@@ -102,13 +102,10 @@ static int tolerated(const struct step *s, int error)
 	return 0;
 }
 
-static int carry_out(struct executor *x)
+/* Carries out x->at and what follows, but for the next skip steps. */
+static int carry_out(struct executor *x, uint32_t skip)
 {
-	const struct header *h = x->header;
-	const struct step *s = (const struct step *)(const void *)(x->plan + h->first);
-	uint32_t skip = 0;
-
-	for (x->step = 0; x->step < h->steps; x->step++, s = plan_next(s)) {
+	for (; x->step < x->header->steps; x->step++, x->at = plan_next(x->at)) {
 		int r;
 
 		if (skip) {
@@ -116,16 +113,34 @@ static int carry_out(struct executor *x)
 			continue;
 		}
 		x->detail[0] = 0;
-		x->code = s->code;
+		x->code = x->at->code;
 		note_time(x, 0);
-		r = op_dispatch(x, (enum op_code)s->code, s + 1);
+		r = op_dispatch(x, (enum op_code)x->at->code, x->at + 1);
 		note_time(x, 1);
 		if (r == 0)
-			skip = s->or_else;
-		else if (!tolerated(s, -r))
+			skip = x->at->or_else;
+		else if (!tolerated(x->at, -r))
 			return r;
 	}
 	return fail_with(x, EPROTO, "the plan has no execve");
+}
+
+static int report_failure(struct executor *x, int r)
+{
+	send_report(x, PLAN_REPORT_FAILED, x->step, -r, x->code, -1);
+	return 1;
+}
+
+/* What op_fork's child begins with; what it returns is the process's exit code. */
+static int go_on(void *executor)
+{
+	struct executor *x = executor;
+	uint32_t skip = x->at->or_else;
+
+	note_time(x, 1);
+	x->step++;
+	x->at = plan_next(x->at);
+	return report_failure(x, carry_out(x, skip));
 }
 
 int main(int argc, char **argv)
@@ -151,8 +166,9 @@ int main(int argc, char **argv)
 	umask(0);
 	if (r == 0)
 		r = open_trace(x);
+	x->at = (const struct step *)(const void *)(x->plan + x->header->first);
+	x->go_on = go_on;
 	if (r == 0)
-		r = carry_out(x);
-	send_report(x, PLAN_REPORT_FAILED, x->step, -r, x->code, -1);
-	return 1;
+		r = carry_out(x, 0);
+	return report_failure(x, r);
 }

@@ -9,14 +9,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
 #endif
+
+#define FORK_STACK (8u << 20)
+#define FORK_GUARD (64u << 10) /* whole pages, whatever their size */
 
 /* What a session keyring has anyway, and the right to search for its user; keyctl_setperm(3). */
 #define KEYRING_PERM 0x3f1b0000u
@@ -44,16 +49,34 @@ int op_setns(struct executor *x, const struct op_setns *op)
 	return 0;
 }
 
+/*
+ * The child goes on in this memory, which is not copied, and on a stack of its
+ * own, of the size and with the guard that a process has.
+ */
 int op_fork(struct executor *x, const struct op_fork *op)
 {
-	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+	char *stack = mmap(NULL, FORK_STACK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 
 	(void)op;
-	if (pid < 0)
+	if (stack == MAP_FAILED || mprotect(stack + FORK_GUARD, FORK_STACK - FORK_GUARD, PROT_READ | PROT_WRITE) < 0)
+		return fail(x, "mmap of a stack");
+	if (clone(x->go_on, stack + FORK_STACK, CLONE_VM | CLONE_PARENT | SIGCHLD, x) < 0)
 		return fail(x, "clone");
-	if (pid > 0)
-		_exit(0);
-	return 0;
+	_exit(0);
+}
+
+/*
+ * A time namespace takes only who has its memory to itself, which is so when
+ * op_fork's parent has ended: microseconds from now, if it is not so yet.
+ */
+static int setns_alone(int fd, int type)
+{
+	const struct timespec pause = {.tv_nsec = 50000};
+	int r;
+
+	for (int tries = 0; (r = setns(fd, type)) < 0 && errno == EUSERS && tries < 20000; tries++)
+		nanosleep(&pause, NULL);
+	return r;
 }
 
 /* Takes what unshare made for children; setns(2) moves this process too. */
@@ -66,7 +89,7 @@ static int enter_timens(struct executor *x, int proc)
 	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return fail(x, "open /proc/%s", path);
-	if (setns(fd, CLONE_NEWTIME) < 0)
+	if (setns_alone(fd, CLONE_NEWTIME) < 0)
 		r = fail(x, "setns");
 	close(fd);
 	return r;

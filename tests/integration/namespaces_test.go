@@ -122,6 +122,32 @@ func TestNamespacesByPath(t *testing.T) {
 	}
 }
 
+// A new time namespace beside a pid namespace that is joined. The kernel gives a time namespace only to who shares its
+// memory with nobody, as a process does for a moment that has just been forked.
+func TestNewTimeNamespaceInJoinedPid(t *testing.T) {
+	t.Parallel()
+	newerThanReference(t, "time namespaces")
+	if _, err := os.Stat("/proc/self/ns/time"); err != nil {
+		t.Skip("this kernel has no time namespaces")
+	}
+	first := newContainer(t, withSleep())
+	pid := first.startSleeping().Pid
+	c := newContainer(t, withNamespace(specs.LinuxNamespace{Type: specs.PIDNamespace, Path: fmt.Sprintf("/proc/%d/ns/pid", pid)}),
+		withNamespace(specs.LinuxNamespace{Type: specs.TimeNamespace}),
+		withLinux(func(l *specs.Linux) { l.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 5000}} }),
+		withScript("cat /proc/self/timens_offsets"))
+	rounds := 30
+	if testing.Short() {
+		rounds = 10
+	}
+	for range rounds {
+		wantContains(t, "offsets", strings.Join(strings.Fields(c.run().ok(t).stdout), " "), "boottime 5000 0")
+		if t.Failed() {
+			return
+		}
+	}
+}
+
 // A namespace path that is no namespace, or one of another type, is refused with the field.
 func TestNamespacePathOfWrongType(t *testing.T) {
 	hostUnchanged(t)
