@@ -18,8 +18,8 @@ TAGS    := netgo osusergo urfave_cli_no_template
 # and its time is the pages that it touches. A tenth of the program less; docs/performance.md has the figures.
 GCFLAGS := -gcflags=all=-l $(addprefix -gcflags=,$(addsuffix =,runtime runtime/... internal/... sync/... math/... slices unicode/utf8))
 LDFLAGS := -s -w -X berth/cli.version=$(VERSION) -X berth/cli.commit=$(COMMIT)
-# The program begins at entry_*.s, where there is one for the processor (docs/decisions/012-one-processor.md).
-ENTRY    = $(if $(wildcard entry_$(shell $(GO) env GOARCH).s),-E main.entry)
+# The program begins at entry/entry_*.s, where there is one for the processor (docs/decisions/012-one-processor.md).
+ENTRY    = $(if $(wildcard entry/entry_$(shell $(GO) env GOARCH).s),-E berth/entry.entry)
 
 # SECCOMP=libseccomp links libseccomp in, statically, and has it write the seccomp programs by way of libseccomp-golang:
 # for who trusts it more, or has a processor that berth has no table for (docs/decisions/004-own-seccomp-programs.md).

@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"berth/cli"
+	_ "berth/entry" // the program begins there
 )
 
 func main() {
@@ -19,7 +20,7 @@ func main() {
 	os.Exit(cli.Main(os.Args))
 }
 
-// forgetEntry takes out of the environment what entry (entry_*.s) has put there: it
+// forgetEntry takes out of the environment what package entry has put there: it
 // is no business of the programs that berth starts.
 func forgetEntry() {
 	if os.Getenv("GOMAXPROCS") == "01" {

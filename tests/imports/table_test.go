@@ -4,7 +4,8 @@ package imports
 // berth, cli, libcontainer, and then what libcontainer puts together.
 func edges() map[string]string {
 	return map[string]string{
-		"berth -> cli": "the program is its command line",
+		"berth -> cli":   "the program is its command line",
+		"berth -> entry": "the program begins there",
 
 		"cli -> libcontainer":         "commands act on containers through it alone",
 		"cli -> spec":                 "the command spec writes the default config, create and run read one",
@@ -83,7 +84,7 @@ func libraries() map[string]use {
 			"cli", "spec", "libcontainer", "libcontainer/compile", "libcontainer/resctrl", "cgroups", "cgroups/devices", "cgroups/systemd", "seccomp",
 		}},
 		"golang.org/x/sys": {"system calls, for who reaches the host", []string{
-			"cli", "cli/selfpipe", "libcontainer", "libcontainer/criu", "libcontainer/facts/probe", "libcontainer/netlink", "libcontainer/resctrl", "nsenter", "cgroups/fs", "cgroups/systemd",
+			"cli", "cli/selfpipe", "entry", "libcontainer", "libcontainer/criu", "libcontainer/facts/probe", "libcontainer/netlink", "libcontainer/resctrl", "nsenter", "cgroups/fs", "cgroups/systemd",
 			"cgroups/devices/bpf", "seccomp", "seccomp/libseccomp",
 		}},
 		"github.com/urfave/cli/v3":                 {"flags are the command line's business", []string{"cli"}},

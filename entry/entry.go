@@ -1,0 +1,36 @@
+//go:build amd64 || arm64
+
+// Package entry is what berth does before Go's runtime starts, and before any other package
+// is set up: it imports none but the runtime. The program begins at entry (entry_*.s; -E in
+// the Makefile), which adds GOMAXPROCS=01 to the environment
+// (docs/decisions/012-one-processor.md) and asks the kernel at once for the pages that every
+// command touches (docs/decisions/013-pages-at-once.md).
+package entry
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// memProfileRate is for entry: a sample of memory is taken where the rate is another than
+// that with which the runtime began, and it sets the rate to 0 where nobody reads samples.
+//
+//lint:ignore U1000 entry reads it
+var memProfileRate = &runtime.MemProfileRate
+
+// heap is how many bytes of Go's heap most commands touch after this, in whole pages of any
+// size.
+var heap = 384 << 10
+
+// A large object lies in pages of its own, and the heap goes on behind it. It is not used.
+func init() {
+	end := uintptr(unsafe.Pointer(unsafe.SliceData(make([]byte, large)))) + uintptr(large)
+	populate(end, end+uintptr(heap))
+}
+
+// large is the least size, in bytes, that Go gives pages of its own.
+var large = 40 << 10
+
+// populate has the kernel map the pages from start to before end, which can be written, if
+// it knows how (Linux 5.14).
+func populate(start, end uintptr)

@@ -1,0 +1,67 @@
+#include "textflag.h"
+
+// entry adds GOMAXPROCS=01 to the end of the environment, where one of the user's comes
+// first, has what Go's runtime starts with mapped at once, and goes on to Go's own entry.
+//
+// The stack holds argc, argv, 0, envp, 0 and the auxiliary vector (System V ABI,
+// AMD64 supplement, 3.4.1). All before the last 0 moves down by two words, as the
+// stack stays aligned to them; both get the string.
+TEXT ·entry(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
+	MOVQ	0(SP), CX
+	ADDQ	$2, CX
+	MOVQ	SP, SI
+	SUBQ	$16, SP
+	MOVQ	SP, DI
+	CLD
+	REP; MOVSQ	// argc, argv and its 0
+env:
+	MOVQ	0(SI), AX
+	TESTQ	AX, AX
+	JZ	end
+	MOVSQ
+	JMP	env
+end:
+	LEAQ	gomaxprocs<>(SB), AX
+	MOVQ	AX, 0(DI)
+	MOVQ	AX, 8(DI)
+
+	// Code and constants, then variables but for those in the middle, which most commands
+	// leave alone.
+	LEAQ	runtime·text(SB), DI
+	LEAQ	runtime·erodata(SB), SI
+	MOVQ	$22, DX	// MADV_POPULATE_READ
+	LEAQ	madvise<>(SB), AX
+	CALL	AX
+	LEAQ	runtime·noptrdata(SB), DI
+	LEAQ	runtime·bss+0x4000(SB), SI
+	MOVQ	$23, DX	// MADV_POPULATE_WRITE
+	LEAQ	madvise<>(SB), AX
+	CALL	AX
+	LEAQ	runtime·ebss-0x8000(SB), DI
+	LEAQ	runtime·ebss+0x6000(SB), SI
+	LEAQ	madvise<>(SB), AX
+	CALL	AX
+
+	MOVQ	·memProfileRate(SB), AX
+	MOVQ	$0, 0(AX)
+	JMP	_rt0_amd64_linux(SB)
+
+// func populate(start, end uintptr)
+TEXT ·populate(SB),NOSPLIT,$0-16
+	MOVQ	start+0(FP), DI
+	MOVQ	end+8(FP), SI
+	MOVQ	$23, DX	// MADV_POPULATE_WRITE
+	JMP	madvise<>(SB)
+
+// madvise gives the advice DX for the pages from DI to before SI. What the kernel answers
+// is no matter: without it the pages come one by one.
+TEXT madvise<>(SB),NOSPLIT|NOFRAME,$0
+	ANDQ	$~0xfff, DI
+	SUBQ	DI, SI
+	MOVQ	$28, AX	// madvise(2)
+	SYSCALL
+	RET
+
+DATA	gomaxprocs<>+0(SB)/8, $"GOMAXPRO"
+DATA	gomaxprocs<>+8(SB)/8, $"CS=01\x00\x00\x00"
+GLOBL	gomaxprocs<>(SB), RODATA|NOPTR, $16

@@ -1,0 +1,110 @@
+// Command program prints what a Go program sees that begins at entry.
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"unsafe"
+
+	_ "berth/entry"
+)
+
+// seen is what the test reads.
+type seen struct {
+	Args, Env   []string
+	GOMAXPROCS  int
+	BuckHashSys uint64 // bytes of the profile's table of samples
+	PageSize    int
+	// pages that are mapped, before the program did anything of its own
+	Code, CodeMapped int
+	HeapRun          int // most in a row
+}
+
+func main() {
+	s := seen{
+		Args: os.Args, Env: os.Environ(), PageSize: os.Getpagesize(),
+		GOMAXPROCS: runtime.GOMAXPROCS(0),
+	}
+	err := s.pages()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	s.BuckHashSys = memory.BuckHashSys
+	if len(os.Args) > 1<<20 { // never: it makes the program larger than what it touches
+		_, err = http.Get(os.Args[1])
+	}
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(s)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// pages counts the pages of the code and of the heap that are mapped.
+func (s *seen) pages() error {
+	object := new([64]int)
+	here := uint64(uintptr(unsafe.Pointer(object)))
+	maps, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return err
+	}
+	defer maps.Close()
+	for lines := bufio.NewScanner(maps); lines.Scan(); {
+		var start, end uint64
+		var rights string
+		if _, err := fmt.Sscanf(lines.Text(), "%x-%x %s", &start, &end, &rights); err != nil {
+			return err
+		}
+		code := rights == "r-xp" && strings.HasSuffix(lines.Text(), os.Args[0])
+		if !code && (here < start || here >= end) {
+			continue
+		}
+		mapped, err := mapped(start, end)
+		if err != nil {
+			return err
+		}
+		run := 0
+		for _, is := range mapped {
+			if !is {
+				run = 0
+				continue
+			}
+			run++
+			if code {
+				s.CodeMapped++
+			} else {
+				s.HeapRun = max(s.HeapRun, run)
+			}
+		}
+		if code {
+			s.Code = len(mapped)
+		}
+	}
+	return nil
+}
+
+// mapped says of each page from start to end whether it is there (proc_pid_pagemap(5)).
+func mapped(start, end uint64) ([]bool, error) {
+	pagemap, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		return nil, err
+	}
+	defer pagemap.Close()
+	size := uint64(os.Getpagesize())
+	entries := make([]byte, (end-start)/size*8)
+	if _, err := pagemap.ReadAt(entries, int64(start/size*8)); err != nil {
+		return nil, err
+	}
+	there := make([]bool, len(entries)/8)
+	for i := range there {
+		there[i] = binary.NativeEndian.Uint64(entries[8*i:])>>63 == 1
+	}
+	return there, nil
+}
