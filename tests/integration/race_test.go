@@ -130,7 +130,8 @@ func TestRacedRootfs(t *testing.T) {
 	starts, workers := 2000, 4
 	switch {
 	case os.Getenv("BERTH_VM") != "":
-		starts = 60 // an emulated processor does the attacker's work and theirs in turns
+		// An emulated processor does the attacker's work and theirs in turns: each config twice.
+		starts = 2 * len(racedConfigs())
 	case testing.Short():
 		starts = 200
 	}
