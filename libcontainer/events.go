@@ -1,6 +1,7 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -218,6 +219,9 @@ func (c *Container) interfaces() ([]NetworkInterface, error) {
 		return []NetworkInterface{}, nil // ended, or the host's
 	}
 	text, err := os.ReadFile(proc + "/net/dev")
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
+		return []NetworkInterface{}, nil // it ends: a process gives its namespaces up before it is dead
+	}
 	if err != nil {
 		return nil, fmt.Errorf("network counters of container %q: %w", c.ID, err)
 	}
