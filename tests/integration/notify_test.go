@@ -153,7 +153,9 @@ func TestSeccompNotify(t *testing.T) {
 				func(s *specs.Spec) { s.Annotations = map[string]string{"a": "b"} })
 			c.create().ok(t)
 			created := c.state().Pid
-			states, calls := a.seen()
+			var states []specs.ContainerProcessState
+			waitFor(t, "the agent's first state", func() bool { states, _ = a.seen(); return len(states) > 0 })
+			_, calls := a.seen()
 			want(t, "states at create, calls", len(states)*10+calls, 10)
 			want(t, "pid", states[0].Pid, created)
 			want(t, "metadata", states[0].Metadata, "meta")
@@ -169,7 +171,8 @@ func TestSeccompNotify(t *testing.T) {
 			wantContains(t, "output", c.output(), "made\n")
 			r := c.execScript("mkdir /nowhere/y && echo made too; ls /nowhere").exits(t, 1)
 			want(t, "exec's output", r.stdout, "made too\n")
-			states, calls = a.seen()
+			// The agent counts a call once it has answered, and the caller may be quicker.
+			waitFor(t, "2 states and calls", func() bool { states, calls = a.seen(); return len(states) >= 2 && calls >= 2 })
 			want(t, "states, calls", len(states)*10+calls, 22)
 			want(t, "status at exec", string(states[1].State.Status), "running")
 			want(t, "pid of the state at exec", states[1].State.Pid, created)
