@@ -20,16 +20,17 @@ var memProfileRate = &runtime.MemProfileRate
 
 // heap is how many bytes of Go's heap most commands touch after this, in whole pages of any
 // size.
-var heap = 384 << 10
+const heap = 384 << 10
 
-// A large object lies in pages of its own, and the heap goes on behind it. It is not used.
+// large is a size, in bytes, to which Go gives pages of its own: all over 32 KB. It is a
+// variable, since an object of a constant size would lie on the stack.
+var large = 40 << 10
+
+// A large object lies where the heap goes on. It is not used.
 func init() {
 	end := uintptr(unsafe.Pointer(unsafe.SliceData(make([]byte, large)))) + uintptr(large)
-	populate(end, end+uintptr(heap))
+	populate(end, end+heap)
 }
-
-// large is the least size, in bytes, that Go gives pages of its own.
-var large = 40 << 10
 
 // populate has the kernel map the pages from start to before end, which can be written, if
 // it knows how (Linux 5.14).

@@ -51,7 +51,7 @@ int op_setns(struct executor *x, const struct op_setns *op)
 
 /*
  * The child goes on in this memory, which is not copied, and on a stack of its
- * own, of the size and with the guard that a process has.
+ * own: of the size that a process has by default, with a guard below it.
  */
 int op_fork(struct executor *x, const struct op_fork *op)
 {
@@ -59,7 +59,7 @@ int op_fork(struct executor *x, const struct op_fork *op)
 
 	(void)op;
 	if (stack == MAP_FAILED || mprotect(stack + FORK_GUARD, FORK_STACK - FORK_GUARD, PROT_READ | PROT_WRITE) < 0)
-		return fail(x, "mmap of a stack");
+		return fail(x, "mmap of the child's stack");
 	if (clone(x->go_on, stack + FORK_STACK, CLONE_VM | CLONE_PARENT | SIGCHLD, x) < 0)
 		return fail(x, "clone");
 	_exit(0);

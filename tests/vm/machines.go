@@ -160,6 +160,14 @@ func machines() []machine {
 			},
 		},
 		{
+			name: "systemd-2", about: "systemd once more: for the other part of the suite",
+			image: trixie, cmdline: "apparmor=1 security=apparmor",
+			jobs: []job{
+				selfTest("root", "v2", "misc", "systemd", "container"),
+				bySystemd(whole(only(secondPart, integration("whole-2", "root", systemdDriver)))),
+			},
+		},
+		{
 			name: "unified", about: "Linux 6.12, systemd 257, AppArmor, two NUMA nodes: cgroup v2 by cgroupfs",
 			image: trixie, cmdline: "apparmor=1 security=apparmor", numa: true,
 			jobs: []job{
@@ -171,14 +179,6 @@ func machines() []machine {
 				only("Rootless", integration("rootless-service", "service")),
 				only("Rootless", integration("rootless-login", "login")),
 				session("session-login", "login", "TestLimitWithoutDelegation"),
-			},
-		},
-		{
-			name: "systemd-2", about: "systemd once more: for the other part of the suite",
-			image: trixie, cmdline: "apparmor=1 security=apparmor",
-			jobs: []job{
-				selfTest("root", "v2", "misc", "systemd", "container"),
-				bySystemd(whole(only(secondPart, integration("whole-2", "root", systemdDriver)))),
 			},
 		},
 		{
