@@ -17,11 +17,13 @@ fuzz: fuzz-executor
 fuzz-executor: build/executor/plan_fuzz build/executor/root_fuzz ## the plan's decoder and the walk of paths, FUZZTIME each
 	tests/executor/fuzz $(FUZZTIME)
 
-.PHONY: test-sanitized
-test-sanitized: export OCI_RUNTIME := $(CURDIR)/build/sanitized/berth
-test-sanitized: build/sanitized/berth ## the integration suite's main tests with an executor that sanitizers watch
-	scripts/deps integration
+.PHONY: test-sanitized test-sanitized-most test-sanitized-hostile
+test-sanitized: test-sanitized-most test-sanitized-hostile ## the integration suite's main tests with an executor that sanitizers watch
+test-sanitized-most test-sanitized-hostile: export OCI_RUNTIME := $(CURDIR)/build/sanitized/berth
+test-sanitized-most test-sanitized-hostile: build/sanitized/berth deps-integration
+test-sanitized-most:
 	$(call suite,sanitized,-timeout 20m -parallel 4 -short -skip '$(SANITIZED_SKIP)|$(HOSTILE)' ./tests/integration -execs 30000)
+test-sanitized-hostile:
 	$(call suite,sanitized-hostile,-timeout 20m -parallel 4 -run '$(HOSTILE)' ./tests/integration)
 
 # -short does what the suite does thousands of times fewer times (300 execs), but for a hostile image's tricks, which are
