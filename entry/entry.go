@@ -3,8 +3,9 @@
 // Package entry is what berth does before Go's runtime starts, and before any other package
 // is set up: it imports none but the runtime. The program begins at entry (entry_*.s; -E in
 // the Makefile), which adds GOMAXPROCS=01 to the environment
-// (docs/decisions/012-one-processor.md) and asks the kernel at once for the pages that every
-// command touches (docs/decisions/013-pages-at-once.md).
+// (docs/decisions/012-one-processor.md), asks the kernel at once for the pages that every
+// command touches (docs/decisions/013-pages-at-once.md), and has the runtime find no quota
+// (docs/decisions/014-no-quota.md).
 package entry
 
 import (
@@ -26,8 +27,19 @@ const heap = 384 << 10
 // variable, since an object of a constant size would lie on the stack.
 var large = 40 << 10
 
+// files is RLIMIT_NOFILE, soft and hard, as it was when the program began. Until init the soft
+// one is 3: Go's runtime opens no file then, but in place of a standard one that its caller has
+// closed. files[0] is 3 or less when entry has left the limit alone.
+var files [2]uint64
+
+// restoreFiles sets RLIMIT_NOFILE to files.
+func restoreFiles()
+
 // A large object lies where the heap goes on. It is not used.
 func init() {
+	if files[0] > 3 {
+		restoreFiles()
+	}
 	end := uintptr(unsafe.Pointer(unsafe.SliceData(make([]byte, large)))) + uintptr(large)
 	populate(end, end+heap)
 }

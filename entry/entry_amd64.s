@@ -1,7 +1,8 @@
 #include "textflag.h"
 
 // entry adds GOMAXPROCS=01 to the end of the environment, where one of the user's comes
-// first, has what Go's runtime starts with mapped at once, and goes on to Go's own entry.
+// first, leaves Go's runtime no descriptors to open files with, has what it starts with
+// mapped at once, and goes on to Go's own entry.
 //
 // The stack holds argc, argv, 0, envp, 0 and the auxiliary vector (System V ABI,
 // AMD64 supplement, 3.4.1). All before the last 0 moves down by two words, as the
@@ -25,6 +26,19 @@ end:
 	MOVQ	AX, 0(DI)
 	MOVQ	AX, 8(DI)
 
+	LEAQ	·files(SB), R10
+	XORL	DX, DX
+	CALL	prlimit<>(SB)
+	MOVQ	·files(SB), AX
+	CMPQ	AX, $3
+	JLS	leave	// no more as it is, or the kernel refused to tell
+	MOVQ	·files+8(SB), AX
+	MOVQ	AX, few<>+8(SB)
+	LEAQ	few<>(SB), DX
+	XORL	R10, R10
+	CALL	prlimit<>(SB)
+leave:
+
 	// Code and constants, then variables but for those in the middle, which most commands
 	// leave alone.
 	LEAQ	runtime·text(SB), DI
@@ -46,6 +60,21 @@ end:
 	MOVQ	$0, 0(AX)
 	JMP	_rt0_amd64_linux(SB)
 
+// func restoreFiles()
+TEXT ·restoreFiles(SB),NOSPLIT,$0-0
+	LEAQ	·files(SB), DX
+	XORL	R10, R10
+	JMP	prlimit<>(SB)
+
+// prlimit sets RLIMIT_NOFILE to what DX points to, and has what it was written to where R10
+// points; 0 for neither.
+TEXT prlimit<>(SB),NOSPLIT|NOFRAME,$0
+	XORL	DI, DI
+	MOVL	$7, SI	// RLIMIT_NOFILE
+	MOVL	$302, AX	// prlimit64(2)
+	SYSCALL
+	RET
+
 // func populate(start, end uintptr)
 TEXT ·populate(SB),NOSPLIT,$0-16
 	MOVQ	start+0(FP), DI
@@ -65,3 +94,6 @@ TEXT madvise<>(SB),NOSPLIT|NOFRAME,$0
 DATA	gomaxprocs<>+0(SB)/8, $"GOMAXPRO"
 DATA	gomaxprocs<>+8(SB)/8, $"CS=01\x00\x00\x00"
 GLOBL	gomaxprocs<>(SB), RODATA|NOPTR, $16
+
+DATA	few<>+0(SB)/8, $3	// and the hard limit
+GLOBL	few<>(SB), NOPTR, $16

@@ -22,6 +22,19 @@ end:
 	MOVD	R4, 0(R3)
 	MOVD	R4, 8(R3)
 
+	MOVD	ZR, R2
+	MOVD	$·files(SB), R3
+	CALL	prlimit<>(SB)
+	MOVD	·files(SB), R4
+	CMP	$3, R4
+	BLS	leave
+	MOVD	·files+8(SB), R5
+	MOVD	R5, few<>+8(SB)
+	MOVD	$few<>(SB), R2
+	MOVD	ZR, R3
+	CALL	prlimit<>(SB)
+leave:
+
 	MOVD	$runtime·text(SB), R0
 	MOVD	$runtime·erodata(SB), R1
 	MOVD	$22, R2	// MADV_POPULATE_READ
@@ -37,6 +50,21 @@ end:
 	MOVD	·memProfileRate(SB), R4
 	MOVD	ZR, 0(R4)
 	B	_rt0_arm64_linux(SB)
+
+// func restoreFiles()
+TEXT ·restoreFiles(SB),NOSPLIT|NOFRAME,$0-0
+	MOVD	$·files(SB), R2
+	MOVD	ZR, R3
+	B	prlimit<>(SB)
+
+// prlimit sets RLIMIT_NOFILE to what R2 points to, and has what it was written to where R3
+// points; 0 for neither.
+TEXT prlimit<>(SB),NOSPLIT|NOFRAME,$0
+	MOVD	ZR, R0
+	MOVD	$7, R1	// RLIMIT_NOFILE
+	MOVD	$261, R8	// prlimit64(2)
+	SVC
+	RET
 
 // func populate(start, end uintptr)
 TEXT ·populate(SB),NOSPLIT|NOFRAME,$0-16
@@ -57,3 +85,6 @@ TEXT madvise<>(SB),NOSPLIT|NOFRAME,$0
 DATA	gomaxprocs<>+0(SB)/8, $"GOMAXPRO"
 DATA	gomaxprocs<>+8(SB)/8, $"CS=01\x00\x00\x00"
 GLOBL	gomaxprocs<>(SB), RODATA|NOPTR, $16
+
+DATA	few<>+0(SB)/8, $3	// and the hard limit
+GLOBL	few<>(SB), NOPTR, $16

@@ -51,6 +51,8 @@ type seen struct {
 	PageSize                  int
 	BuckHashSys               int
 	Code, CodeMapped, HeapRun int
+	Open                      []string
+	Files                     string
 }
 
 func run(t *testing.T, program string, args, env []string) seen {
@@ -103,6 +105,27 @@ func TestEntry(t *testing.T) {
 				t.Errorf("GOMAXPROCS %d, pages of %d, want %d, %d", seen.GOMAXPROCS, seen.PageSize, c.want, os.Getpagesize())
 			}
 		})
+	}
+}
+
+// Go's runtime has opened no file to find out about its cgroup's quota
+// (docs/decisions/014-no-quota.md), and what is started has the limit of descriptors that
+// the program was started with.
+func TestFiles(t *testing.T) {
+	program := build(t)
+	for _, limits := range []string{"100\n200\n", "200\n200\n"} {
+		soft, hard, _ := strings.Cut(strings.TrimSpace(limits), "\n")
+		for _, closed := range []string{"", " 0<&-", " 2>&-"} {
+			t.Run(soft+closed, func(t *testing.T) {
+				seen := run(t, "/bin/sh", []string{"-c", "ulimit -Sn " + soft + "; ulimit -Hn " + hard + "; exec \"$0\"" + closed, program}, []string{})
+				if seen.Files != limits {
+					t.Errorf("a child's limits are %q, want %q", seen.Files, limits)
+				}
+				if slices.ContainsFunc(seen.Open, func(name string) bool { return strings.HasPrefix(name, "/sys/") }) {
+					t.Errorf("%q is open", seen.Open)
+				}
+			})
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"unsafe"
@@ -24,6 +25,10 @@ type seen struct {
 	// pages that are mapped, before the program did anything of its own
 	Code, CodeMapped int
 	HeapRun          int // most in a row
+	// what the descriptors lead to that are open, before the program opened any
+	Open []string
+	// the soft and the hard RLIMIT_NOFILE that a child has
+	Files string
 }
 
 func main() {
@@ -31,7 +36,10 @@ func main() {
 		Args: os.Args, Env: os.Environ(), PageSize: os.Getpagesize(),
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
 	}
-	err := s.pages()
+	err := s.files()
+	if err == nil {
+		err = s.pages()
+	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	s.BuckHashSys = memory.BuckHashSys
@@ -45,6 +53,18 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// files looks at descriptors and at how many there may be.
+func (s *seen) files() error {
+	for fd := range 16 {
+		if name, err := os.Readlink(fmt.Sprint("/proc/self/fd/", fd)); err == nil {
+			s.Open = append(s.Open, name)
+		}
+	}
+	limits, err := exec.Command("/bin/sh", "-c", "ulimit -Sn; ulimit -Hn").Output()
+	s.Files = string(limits)
+	return err
 }
 
 // pages counts the pages of the code and of the heap that are mapped.
