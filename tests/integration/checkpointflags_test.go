@@ -251,3 +251,19 @@ func TestCRIUStrictCgroups(t *testing.T) {
 	c.oci("restore", "--detach", "--manage-cgroups-mode", "full", "--image-path", images, "--bundle", c.bundle, c.id).ok(t)
 	c.delete("--force").ok(t)
 }
+
+// A container's own file systems come back with another label where one is asked for.
+func TestCRIUMountContext(t *testing.T) {
+	needsCRIU(t)
+	if !hasSELinux() {
+		t.Skip("SELinux is not enabled here")
+	}
+	first := knownLabel(t, "system_u:object_r:container_file_t:s0:c1,c2", "system_u:object_r:tmp_t:s0:c1,c2", "system_u:object_r:tmp_t:s0")
+	second := knownLabel(t, "system_u:object_r:container_file_t:s0:c3,c4", "system_u:object_r:var_t:s0:c3,c4", "system_u:object_r:var_t:s0")
+	c := newContainer(t, withCount(), withLinux(func(l *specs.Linux) { l.MountLabel = first }))
+	c.startCounting()
+	wantFileLabels(t, c.state().Pid, first)
+	c.checkpointed(nil, []string{"--lsm-mount-context", second})
+	wantFileLabels(t, c.state().Pid, second)
+	c.delete("--force").ok(t)
+}

@@ -120,15 +120,7 @@ func TestSELinuxLabels(t *testing.T) {
 	wantContains(t, "output", c.output(), process)
 	wantContains(t, "exec's output", c.exec(nil, "cat", "/proc/self/attr/current").ok(t).stdout, process)
 	wantContains(t, "exec's output", c.exec([]string{"--process-label", other}, "cat", "/proc/self/attr/current").ok(t).stdout, other)
-	for _, path := range []string{"/dev", "/dev/shm", "/dev/null", "/dev/pts", "/sys/firmware"} {
-		label := make([]byte, 256)
-		n, err := unix.Lgetxattr(fmt.Sprintf("/proc/%d/root%s", s.Pid, path), "security.selinux", label)
-		if err != nil {
-			t.Errorf("%s: %v", path, err)
-			continue
-		}
-		want(t, path, strings.TrimRight(string(label[:n]), "\x00"), file)
-	}
+	wantFileLabels(t, s.Pid, file)
 	for field, change := range map[string]option{
 		"process.selinuxLabel": withProcess(func(p *specs.Process) { p.SelinuxLabel = "no:such:label" }),
 		"linux.mountLabel":     withLinux(func(l *specs.Linux) { l.MountLabel = "no:such:label" }),
@@ -137,6 +129,20 @@ func TestSELinuxLabels(t *testing.T) {
 		if isBerth() {
 			wantContains(t, "error", r.stderr, field, "no:such:label", "policy")
 		}
+	}
+}
+
+// wantFileLabels wants the label on the file systems of a container that are its own.
+func wantFileLabels(t *testing.T, pid int, wanted string) {
+	t.Helper()
+	for _, path := range []string{"/dev", "/dev/shm", "/dev/null", "/dev/pts", "/sys/firmware"} {
+		label := make([]byte, 256)
+		n, err := unix.Lgetxattr(fmt.Sprintf("/proc/%d/root%s", pid, path), "security.selinux", label)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		want(t, path, strings.TrimRight(string(label[:n]), "\x00"), wanted)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -130,8 +131,8 @@ func TestRacedRootfs(t *testing.T) {
 	starts, workers := 2000, 4
 	switch {
 	case os.Getenv("BERTH_VM") != "":
-		// An emulated processor does the attacker's work and theirs in turns: each config twice.
-		starts = 2 * len(racedConfigs())
+		// An emulated processor does the attacker's work and theirs in turns: each config four times.
+		starts = 4 * len(racedConfigs())
 	case testing.Short():
 		starts = 200
 	}
@@ -153,10 +154,11 @@ func TestRacedRootfs(t *testing.T) {
 	waitFor(t, "the attacker's first exchanges", func() bool { return strings.Contains(swaps(), "exchanges:") })
 
 	var next, ran, refusals atomic.Int64
-	t.Run("victims", func(t *testing.T) {
-		for range workers {
-			t.Run("", func(t *testing.T) {
-				t.Parallel()
+	// Not with t.Parallel, which waits until other tests have ended: the attacker would be at it all the while.
+	var victims sync.WaitGroup
+	for range workers {
+		victims.Go(func() {
+			t.Run("victim", func(t *testing.T) {
 				c := newContainer(t)
 				for n := next.Add(1); n <= int64(starts) && !t.Failed(); n = next.Add(1) {
 					configs := racedConfigs()
@@ -167,8 +169,9 @@ func TestRacedRootfs(t *testing.T) {
 					}
 				}
 			})
-		}
-	})
+		})
+	}
+	victims.Wait()
 	want(t, "the attacker's status", attacker.state().Status, "running")
 	lines := strings.Split(strings.TrimSpace(swaps()), "\n")
 	t.Logf("%d ran, %d were refused, %s", ran.Load(), refusals.Load(), lines[len(lines)-1])

@@ -204,7 +204,7 @@ func machines() []machine {
 			image: trixie, cmdline: "security=selinux selinux=1 enforcing=0",
 			jobs: []job{
 				selfTest("root", "v2", "misc", "systemd", "selinux", "container"),
-				only("SELinux|Label", integration("labels", "root")),
+				only("SELinux|Label|MountContext", integration("labels", "root")),
 				more(only("TestCRIU", integration("criu", "root"))),
 			},
 		},
