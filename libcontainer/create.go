@@ -284,20 +284,17 @@ func (m *creation) make() error {
 	if err := m.start(slots); err != nil {
 		return err
 	}
-	if err := m.besideExecutor(); err != nil {
-		return err
-	}
-	return m.meet()
-}
-
-// besideExecutor does what the process needs only later, while the executor is at
-// its first operations.
-func (m *creation) besideExecutor() error {
+	// With systemd, the process that is to be in the scope must be at the point.
 	if m.unit == nil {
 		if err := m.finishCgroup(0); err != nil {
 			return err
 		}
 	}
+	return m.meet()
+}
+
+// keepConfig writes down the configuration as it was given.
+func (m *creation) keepConfig() error {
 	if err := writeFile(filepath.Join(m.dir, configFile), m.opt.Bundle.Config, 0o600); err != nil {
 		return fmt.Errorf("keep config.json: %w", err)
 	}

@@ -22,12 +22,12 @@ import (
 //	  v2 cgroup
 //	  clone ------------------------------> checks the plan, begins
 //	  v1 cgroups, limits                    rootfs, first mounts
-//	  makes the seccomp program
 //	  limits, OOM score - PointUserns ----> (with a user namespace only)
 //	  id maps                               is made when others were joined, or
 //	                                        mapped by newuidmap(1), here
 //	  tasks files ------- PointCgroup ----> enters its v1 cgroups
-//	                                        cgroup mounts, devices
+//	  keeps config.json                     cgroup mounts, devices
+//	  makes the seccomp program
 //	  relays or sends <-- PointConsole ---- terminal's master
 //	  network devices
 //	  runs hooks -------- PointHooks -----> sysctl, pivot_root, names, masks
@@ -55,11 +55,13 @@ func (m *creation) meet() error {
 			return err
 		}
 	}
-	// With systemd, the process that is to be in the scope must be at the point.
 	if m.compile.AtCgroup && m.unit == nil {
 		if err := m.answerCgroup(); err != nil {
 			return err
 		}
+	}
+	if err := m.keepConfig(); err != nil {
+		return err
 	}
 	program := -1
 	if m.compile.SeccompAt != plan.PointNone {

@@ -79,8 +79,8 @@ func (m *creation) restore(cr *Checkpoint, path string) error {
 			return err
 		}
 	}
-	if err := writeFile(filepath.Join(m.dir, configFile), m.opt.Bundle.Config, 0o600); err != nil {
-		return fmt.Errorf("keep config.json: %w", err)
+	if err := m.keepConfig(); err != nil {
+		return err
 	}
 	o, err := m.restoreOptions(cr)
 	if err != nil {
