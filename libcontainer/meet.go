@@ -21,16 +21,17 @@ import (
 //	parent                                executor
 //	  v2 cgroup
 //	  clone ------------------------------> checks the plan, begins
-//	  v1 cgroups, limits                    rootfs, first mounts
+//	  v1 cgroups, limits                    rootfs, first mounts, devices; without
+//	                                        hooks names, sysctl, masks
 //	  limits, OOM score - PointUserns ----> (with a user namespace only)
 //	  id maps                               is made when others were joined, or
 //	                                        mapped by newuidmap(1), here
 //	  tasks files ------- PointCgroup ----> enters its v1 cgroups
-//	  keeps config.json                     cgroup mounts, devices
+//	  keeps config.json                     cgroup mounts
 //	  makes the seccomp program
 //	  relays or sends <-- PointConsole ---- terminal's master
 //	  network devices
-//	  runs hooks -------- PointHooks -----> sysctl, pivot_root, names, masks
+//	  runs hooks -------- PointHooks -----> names, sysctl, masks; pivot_root
 //	  program ----------- PointSeccomp ---> loads the filter, drops privileges
 //	  to its agent <----- PointListener --- the filter's listener, if it has one
 //	  state, pid file --- PointCreated ---> waits for start, or goes on

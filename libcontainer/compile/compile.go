@@ -7,14 +7,12 @@ package compile
 import (
 	"path"
 	"slices"
-	"sort"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"berth/cgroups"
 	"berth/libcontainer/facts"
 	"berth/libcontainer/plan"
-	"berth/spec"
 )
 
 // Input is all that a plan follows from.
@@ -116,6 +114,8 @@ type compiler struct {
 	namespaces map[specs.LinuxNamespaceType]*specs.LinuxNamespace
 	procMount  bool      // SlotProc holds a procfs
 	cgroupDone bool      // the process is in its cgroup and cgroup namespace
+	deviceDone bool      // device nodes and the links beside them are made
+	closed     bool      // nothing more is made or written in the rootfs
 	execUserns bool      // exec joins a user namespace
 	refused    []string  // capabilities that cannot be granted
 	late       []refresh // mounts that become read-only after all others
@@ -141,14 +141,12 @@ func Compile(in Input) (*Output, error) {
 	c.compileNamespaces()
 	c.compileRootfs()
 	c.compileMounts()
+	c.beforeCgroup(nil)
 	c.joinCgroup()
-	c.compileDevices()
 	c.compileConsole()
 	c.compileHooks()
-	c.compileSysctl()
-	c.compileMasks()
+	c.compileClosing()
 	c.compilePivot()
-	c.compileNames()
 	c.compileProcess()
 	if err := c.join(); err != nil {
 		return nil, err
@@ -259,78 +257,26 @@ func (c *compiler) compilePivot() {
 	}
 }
 
-func (c *compiler) compileNames() {
-	if c.isNew(specs.NetworkNamespace) {
-		c.p.Add(plan.At("linux.namespaces"), plan.Loopback{})
-	}
-	if c.Spec.Hostname != "" {
-		c.p.Add(plan.At("hostname"), plan.Sethostname{Name: c.Spec.Hostname})
-	}
-	if c.Spec.Domainname != "" {
-		c.p.Add(plan.At("domainname"), plan.Setdomainname{Name: c.Spec.Domainname})
-	}
-}
-
-func (c *compiler) compileMasks() {
-	l := c.linux()
-	if !c.has(specs.MountNamespace) {
-		if len(l.MaskedPaths) > 0 || len(l.ReadonlyPaths) > 0 {
-			c.problem(plan.At("linux.maskedPaths"), "masked and read-only paths need a mount namespace in linux.namespaces")
-		}
-		return
-	}
-	for i, p := range l.ReadonlyPaths {
-		c.p.Add(plan.Origin{Field: "linux.readonlyPaths", Index: i}, plan.Readonly{Root: plan.SlotRoot, Path: absolute(p)})
-	}
-	if label := c.mountContext("tmpfs"); label != "" && len(l.MaskedPaths) > 0 {
-		// The executor would make one without a label.
-		c.p.Add(plan.At("linux.mountLabel"), plan.Fsmount{Fstype: "tmpfs", Source: "tmpfs", Into: plan.SlotMaskDir,
-			Params: []string{"nr_blocks=1", "nr_inodes=1", "mode=0755", "ro", label}, Attr: attrRdonly | attrNosuid | attrNodev | attrNoexec})
-	}
-	for i, p := range l.MaskedPaths {
-		c.p.Add(plan.Origin{Field: "linux.maskedPaths", Index: i},
-			plan.Mask{Root: plan.SlotRoot, Path: absolute(p), Null: plan.SlotNull, Dir: plan.SlotMaskDir})
-	}
-}
-
 // compileHooks stops the plan where hooks run: all mounts are done and the
 // host is still in reach.
 func (c *compiler) compileHooks() {
 	c.compileNetDevices()
-	origin := plan.At("hooks")
-	h := c.Spec.Hooks
-	//lint:ignore SA1019 prestart is deprecated and still what Docker's network needs
-	if h == nil || len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 {
-		if len(c.out.NetDevices) == 0 {
-			return
-		}
-		origin = plan.At("linux.netDevices")
-	}
-	c.out.Hooks = true
-	c.p.Add(origin, plan.Sync{Point: plan.PointHooks})
-}
-
-// compileSysctl writes the kernel parameters of the container's namespaces.
-func (c *compiler) compileSysctl() {
-	sysctl := c.linux().Sysctl
-	if len(sysctl) == 0 {
+	switch {
+	case c.hasHooks():
+		c.p.Add(plan.At("hooks"), plan.Sync{Point: plan.PointHooks})
+	case len(c.out.NetDevices) > 0:
+		c.p.Add(plan.At("linux.netDevices"), plan.Sync{Point: plan.PointHooks})
+	default:
 		return
 	}
-	keys := make([]string, 0, len(sysctl))
-	for k := range sysctl {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		origin := plan.At("linux.sysctl." + k)
-		path, ok := spec.SysctlPath(k)
-		if !ok {
-			c.problem(origin, "is no kernel parameter: name it as sysctl(8) does, such as net.ipv4.ip_forward")
-			continue
-		}
-		c.needProc(origin)
-		c.p.Add(origin, plan.WriteProc{Proc: plan.SlotProc, Path: "sys/" + path, Data: sysctl[k]})
-	}
+	c.out.Hooks = true
+}
+
+// hasHooks says whether any hook runs while the container is made.
+func (c *compiler) hasHooks() bool {
+	h := c.Spec.Hooks
+	//lint:ignore SA1019 prestart is deprecated and still what Docker's network needs
+	return h != nil && len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) > 0
 }
 
 // needProc makes sure that SlotProc holds a procfs that shows this process:

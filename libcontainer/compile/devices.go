@@ -34,9 +34,10 @@ func defaultDevices() []device {
 }
 
 func (c *compiler) compileDevices() {
-	if !c.has(specs.MountNamespace) || c.devBind {
+	if c.deviceDone || !c.has(specs.MountNamespace) || c.devBind {
 		return
 	}
+	c.deviceDone = true
 	asked := c.linux().Devices
 	for _, d := range defaultDevices() {
 		if !named(asked, d.path) {
@@ -103,19 +104,26 @@ func (c *compiler) mknod(d *device) {
 	c.p.Add(d.origin, plan.Attach{Mount: plan.SlotMount, Root: plan.SlotRoot, Target: d.path, Create: plan.KindFile, Nofollow: true})
 }
 
-// compileLinks makes the links of config-linux.md, "Dev symbolic links".
-func (c *compiler) compileLinks() {
-	origin := plan.At("default devices")
-	link := func(at, to string) {
-		c.p.Add(origin, plan.Symlink{Root: plan.SlotRoot, Path: at, To: to})
+// devLink is a link that every container has in /dev.
+type devLink struct{ at, to string }
+
+// devLinks are those of config-linux.md, "Dev symbolic links".
+func devLinks() []devLink {
+	return []devLink{
+		{"/dev/ptmx", "pts/ptmx"},
+		{"/dev/fd", "/proc/self/fd"},
+		{"/dev/stdin", "/proc/self/fd/0"},
+		{"/dev/stdout", "/proc/self/fd/1"},
+		{"/dev/stderr", "/proc/self/fd/2"},
+		{"/dev/core", "/proc/kcore"}, // where the host has that
 	}
-	link("/dev/ptmx", "pts/ptmx")
-	link("/dev/fd", "/proc/self/fd")
-	link("/dev/stdin", "/proc/self/fd/0")
-	link("/dev/stdout", "/proc/self/fd/1")
-	link("/dev/stderr", "/proc/self/fd/2")
-	if c.Host.Kcore {
-		link("/dev/core", "/proc/kcore")
+}
+
+func (c *compiler) compileLinks() {
+	for _, l := range devLinks() {
+		if l.at != "/dev/core" || c.Host.Kcore {
+			c.p.Add(plan.At("default devices"), plan.Symlink{Root: plan.SlotRoot, Path: l.at, To: l.to})
+		}
 	}
 }
 

@@ -32,6 +32,9 @@ func (c *compiler) compileMounts() {
 		c.p.Add(plan.At("linux.maskedPaths"), plan.OpenNull{Into: plan.SlotNull})
 	}
 	for i := range mounts {
+		if t := mounts[i].Type; t == "cgroup" || t == "cgroup2" {
+			c.beforeCgroup(mounts[i:])
+		}
 		c.compileMount(i, &mounts[i])
 	}
 }

@@ -139,7 +139,7 @@ func (c *compiler) unshareInUserns() bool {
 
 // joinCgroup moves the process into its cgroup and gives it a cgroup namespace
 // rooted there. It comes as late as the mounts allow, since the parent makes
-// the cgroup while the first of them are done.
+// the cgroup beside what comes before.
 func (c *compiler) joinCgroup() {
 	if c.cgroupDone {
 		return
