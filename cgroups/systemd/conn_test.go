@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -420,6 +421,84 @@ func TestManyUnits(t *testing.T) {
 		}
 		if err := conn.Stop(u); err != nil {
 			t.Fatalf("unit %d: %v", n, err)
+		}
+	}
+}
+
+// TestRuleRefused finds no room left for the rule that would tell of the job's end.
+func TestRuleRefused(t *testing.T) {
+	address := startBus(t)
+	m := &fakeManager{results: map[string]string{"start": "done", "stop": "done"}}
+	startManager(t, address, m)
+	conn := connectTo(t, address, false)
+	for n := range 8 {
+		if err := conn.bus.AddMatchSignal(dbus.WithMatchArg(0, fmt.Sprint(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := conn.Start(web, nil)
+	if want := "listen for the end of the jobs of the unit berth-web.scope: the user's systemd manager refuses: "; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v, want %s…", err, want)
+	}
+	if calls := m.called(); !strings.Contains(calls, "Cancel 1; StopUnit berth-web.scope") {
+		t.Errorf("the unit that was started is left: %s", calls)
+	}
+}
+
+// TestLogin has to do with what sits on a bus's socket and does not agree.
+func TestLogin(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct{ answer, want string }{
+		"refuses":  {"REJECTED DBUS_COOKIE_SHA1\r\n", `log in to the bus: it answers "REJECTED DBUS_COOKIE_SHA1"`},
+		"late":     {"DATA\r\nREJECTED EXTERNAL\r\n", `log in to the bus: it answers "REJECTED EXTERNAL"`},
+		"hangs up": {"", "log in to the bus: "},
+		"is mute":  {"DATA\r\n", "no answer within 500ms"},
+		"babbles":  {"DATA\r\nOK 1\r\nbabble babble babble", "no answer within 500ms"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, strings.ReplaceAll(name, " ", ""))
+			listener, err := net.Listen("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() {
+				peer, err := listener.Accept()
+				if err != nil {
+					return // the test is over
+				}
+				buf := make([]byte, 256)
+				_, _ = peer.Read(buf) // the login; the rest is no matter
+				_, _ = peer.Write([]byte(c.answer))
+				if c.answer != "" {
+					_, _ = io.Copy(io.Discard, peer) // until the other side has enough
+				}
+				_ = peer.Close()
+			}()
+			_, err = (&Options{User: true, Timeout: 500 * time.Millisecond}).connect(place{address: "unix:path=" + path})
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("error %v, want %s…", err, c.want)
+			}
+		})
+	}
+}
+
+// TestSocketName takes over for godbus only what it knows.
+func TestSocketName(t *testing.T) {
+	for address, want := range map[string]string{
+		"unix:path=/run/dbus/system_bus_socket": "/run/dbus/system_bus_socket",
+		"unix:guid=0123,path=/a%20b":            "/a b",
+		"unix:abstract=/tmp/dbus-x,guid=0123":   "@/tmp/dbus-x",
+		"unix:path=/a;unix:path=/b":             "",
+		"unix:runtime=yes":                      "",
+		"unix:path=%zz":                         "",
+		"tcp:host=localhost,port=1":             "",
+		"unixexec:path=/bin/ssh":                "",
+		"autolaunch:":                           "",
+		"":                                      "",
+	} {
+		if got, ok := socketName(address); got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", address, got, ok, want)
 		}
 	}
 }

@@ -134,9 +134,9 @@ func (o *Options) unreachable(problems []string) error {
 
 // connect reaches for the manager at one place.
 func (o *Options) connect(p place) (*Conn, error) {
-	bus, err := dbus.Dial(p.address)
+	bus, err := o.dial(p.address)
 	if err != nil {
-		return nil, dialError(err)
+		return nil, err
 	}
 	c := &Conn{bus: bus, manager: bus.Object(destination, managerPath), address: p.address, direct: p.direct, user: o.User, timeout: o.Timeout}
 	if err := c.introduce(); err != nil {
@@ -161,12 +161,7 @@ func (c *Conn) introduce() error {
 	// That it was closed is seen from their error, so the result of Close says
 	// nothing more.
 	watchdog := time.AfterFunc(c.timeout, func() { _ = c.bus.Close() })
-	// EXTERNAL goes by the socket's credentials; the name of the user, which
-	// would be another in a user namespace, is not sent.
 	err := c.bus.Auth([]dbus.Auth{dbus.AuthExternal("")})
-	if err == nil && !c.direct {
-		err = c.bus.Hello()
-	}
 	if !watchdog.Stop() {
 		return fmt.Errorf("no answer within %v", c.timeout)
 	}
@@ -175,7 +170,21 @@ func (c *Conn) introduce() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
+	var hello *dbus.Call
+	if !c.direct {
+		hello = c.bus.BusObject().GoWithContext(ctx, "org.freedesktop.DBus.Hello", 0, nil)
+	}
+	// Asked for without waiting for the bus's answer.
 	root, err := property(ctx, c.manager, managerInterface, "ControlGroup")
+	if hello != nil {
+		<-hello.Done
+		switch {
+		case errors.Is(hello.Err, context.DeadlineExceeded):
+			return fmt.Errorf("no answer within %v", c.timeout)
+		case hello.Err != nil:
+			return fmt.Errorf("log in to the bus: %w", hello.Err)
+		}
+	}
 	if err != nil {
 		return c.explain("ask for its ControlGroup", err)
 	}

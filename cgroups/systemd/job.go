@@ -66,10 +66,14 @@ func wire(list []Property) []wireProperty {
 func (c *Conn) Start(u Unit, properties []Property) error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
-	if err := c.watch(ctx, u.Name); err != nil {
-		return err
-	}
+	watching := c.watch(ctx, u.Name)
 	job, err := c.startTransient(ctx, u.Name, properties)
+	if problem := watching(); problem != nil {
+		if err == nil {
+			problem = c.afterwards(problem, c.abandon(u.Name, job))
+		}
+		return problem
+	}
 	if isError(err, errorUnitExists) {
 		if err = c.forget(ctx, u.Name); err != nil {
 			return fmt.Errorf("%s: %w", pathField, err)
@@ -157,13 +161,14 @@ func (c *Conn) resetFailed(ctx context.Context, name string) error {
 func (c *Conn) Stop(u Unit) error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.timeout)
 	defer cancel()
-	if err := c.watch(ctx, u.Name); err != nil {
-		return err
-	}
+	watching := c.watch(ctx, u.Name)
 	var job dbus.ObjectPath
 	err := c.call(ctx, "StopUnit", u.Name, "replace").Store(&job)
 	if isError(err, errorNoSuchUnit) {
 		return nil
+	}
+	if problem := watching(); problem != nil {
+		return problem
 	}
 	if err != nil {
 		return c.explain("stop the unit "+u.Name, err)
@@ -265,30 +270,36 @@ func (c *Conn) present(ctx context.Context, name string, properties []Property) 
 // watch asks for the signals that tell of the ends of the unit's jobs, and of no
 // other's any more. systemd sends them to who started the job, but a bus passes
 // on only what is asked for.
-func (c *Conn) watch(ctx context.Context, unit string) error {
+//
+// It does not wait: what is called next comes to the bus after it. Whether the bus
+// agrees, the function says that it returns.
+func (c *Conn) watch(ctx context.Context, unit string) (agreed func() error) {
 	if c.jobs == nil {
 		c.jobs = make(chan *dbus.Signal, 16)
 		c.bus.Signal(c.jobs)
 	}
 	if c.direct || c.watched == unit {
-		return nil
+		return func() error { return nil }
 	}
-	rule := func(unit string) []dbus.MatchOption {
-		return []dbus.MatchOption{
-			dbus.WithMatchSender(destination), dbus.WithMatchObjectPath(managerPath),
-			dbus.WithMatchInterface(managerInterface), dbus.WithMatchMember("JobRemoved"),
-			dbus.WithMatchArg(2, unit),
-		}
+	rule := func(method, unit string) *dbus.Call {
+		return c.bus.BusObject().GoWithContext(ctx, "org.freedesktop.DBus."+method, 0, nil,
+			"type='signal',sender='"+destination+"',path='"+string(managerPath)+"',interface='"+managerInterface+
+				"',member='JobRemoved',arg2='"+unit+"'")
 	}
-	err := c.bus.AddMatchSignalContext(ctx, rule(unit)...)
-	if err == nil && c.watched != "" {
-		err = c.bus.RemoveMatchSignalContext(ctx, rule(c.watched)...)
-	}
-	if err != nil {
-		return c.explain("listen for the end of the jobs of the unit "+unit, err)
+	calls := []*dbus.Call{rule("AddMatch", unit)}
+	if c.watched != "" {
+		calls = append(calls, rule("RemoveMatch", c.watched))
 	}
 	c.watched = unit
-	return nil
+	return func() error {
+		for _, call := range calls {
+			<-call.Done
+			if call.Err != nil {
+				return c.explain("listen for the end of the jobs of the unit "+unit, call.Err)
+			}
+		}
+		return nil
+	}
 }
 
 // wait waits for the job's end and returns its result.
