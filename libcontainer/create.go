@@ -284,8 +284,7 @@ func (m *creation) make() error {
 	if err := m.start(slots); err != nil {
 		return err
 	}
-	// With systemd, the process that is to be in the scope must be at the point.
-	if m.unit == nil {
+	if m.unit == nil { // the scope wants the process, see meet
 		if err := m.finishCgroup(0); err != nil {
 			return err
 		}

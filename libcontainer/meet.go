@@ -21,7 +21,7 @@ import (
 //	parent                                executor
 //	  v2 cgroup
 //	  clone ------------------------------> checks the plan, begins
-//	  v1 cgroups, limits                    rootfs, first mounts, devices; without
+//	  systemd's scope; v1 cgroups, limits   rootfs, first mounts, devices; without
 //	                                        hooks names, sysctl, masks
 //	  limits, OOM score - PointUserns ----> (with a user namespace only)
 //	  id maps                               is made when others were joined, or
@@ -56,7 +56,12 @@ func (m *creation) meet() error {
 			return err
 		}
 	}
-	if m.compile.AtCgroup && m.unit == nil {
+	if m.compile.ScopeAhead {
+		if err := m.makeScopeAhead(); err != nil {
+			return err
+		}
+	}
+	if m.compile.AtCgroup && (m.unit == nil || m.compile.ScopeAhead) {
 		if err := m.answerCgroup(); err != nil {
 			return err
 		}
@@ -98,6 +103,23 @@ func (m *creation) meet() error {
 			return err
 		}
 	}
+}
+
+// makeScopeAhead has systemd make the scope while the executor is at its first operations.
+// What one of these failed at is the cause where systemd finds the process gone.
+func (m *creation) makeScopeAhead() error {
+	err := m.makeScope(m.process.Pid)
+	if err == nil {
+		return nil
+	}
+	failed := m.process.Failed()
+	switch {
+	case errors.Is(failed, io.EOF):
+		return m.vanished()
+	case failed != nil:
+		return failed
+	}
+	return err
 }
 
 // answerCgroup hands over what the executor enters its v1 cgroups through.
@@ -190,7 +212,7 @@ func (m *creation) created(passwd, program int) error {
 // prepareState writes the state that the container will have once it is created,
 // while the executor is at work: all that is left for then is to rename it.
 func (m *creation) prepareState() error {
-	if m.unit != nil {
+	if m.unit != nil && !m.compile.ScopeAhead {
 		return nil // the scope's cgroup is to be written down before
 	}
 	stat, err := processStat(m.process.Pid)

@@ -51,13 +51,29 @@ func (e *StepError) Unwrap() error { return e.Errno }
 // Recv waits for the executor's next report. io.EOF means that it has closed
 // the socket: it has become the container's process, or waits for start. A
 // failed operation is a *StepError.
-func (p *Process) Recv() (Report, error) {
+func (p *Process) Recv() (Report, error) { return p.recv(0) }
+
+// Failed returns what the executor has failed at, if it has said so by now, and io.EOF if it
+// has ended without a word; nil otherwise. It does not wait, and is for where the executor
+// has nothing else to say.
+func (p *Process) Failed() error {
+	report, err := p.recv(unix.MSG_DONTWAIT)
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return nil
+	case err == nil && report.FD >= 0:
+		unix.Close(report.FD)
+	}
+	return err
+}
+
+func (p *Process) recv(flags int) (Report, error) {
 	buf := make([]byte, plan.ReportSize)
 	oob := make([]byte, unix.CmsgSpace(4)+unix.CmsgSpace(unix.SizeofUcred))
 	var n, oobn int
 	var err error
 	for {
-		n, oobn, _, _, err = unix.Recvmsg(p.socket, buf, oob, unix.MSG_CMSG_CLOEXEC)
+		n, oobn, _, _, err = unix.Recvmsg(p.socket, buf, oob, unix.MSG_CMSG_CLOEXEC|flags)
 		// ECONNRESET is told once, before what it has sent: it ended with an
 		// answer of ours unread.
 		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ECONNRESET) {

@@ -159,6 +159,27 @@ func TestRecvFailureWithAnswerUnread(t *testing.T) {
 	}
 }
 
+// Failed does not wait: nothing may have happened, or the end.
+func TestFailed(t *testing.T) {
+	p, executor := fakeExecutor(t)
+	if err := p.Failed(); err != nil {
+		t.Errorf("at work: %v", err)
+	}
+	send(t, executor, reportBytes(plan.ReportFailed, 1, uint32(unix.EACCES), 0, "open_tree /srv/data"))
+	if err := p.Failed(); !errors.Is(err, unix.EACCES) {
+		t.Errorf("failed: %v", err)
+	}
+	if err := p.Failed(); err != nil {
+		t.Errorf("told: %v", err)
+	}
+	if err := unix.Close(executor); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Failed(); !errors.Is(err, io.EOF) {
+		t.Errorf("ended: %v", err)
+	}
+}
+
 // What is no report is refused, and descriptors that came along do not stay
 // open.
 func TestRecvDamaged(t *testing.T) {

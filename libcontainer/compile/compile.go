@@ -24,7 +24,7 @@ type Input struct {
 	Host   *facts.Host
 	// Cgroup is where the container's cgroup is, or nil for none.
 	Cgroup *cgroups.Placement
-	// Systemd says that systemd puts the process into its cgroup: the process
+	// Systemd says that systemd puts the process into its cgroup; the process
 	// waits for that.
 	Systemd bool
 
@@ -53,6 +53,9 @@ type Output struct {
 	Limits Limits
 	// AtCgroup says that the plan stops at plan.PointCgroup.
 	AtCgroup bool
+	// ScopeAhead says that systemd may put the process into its scope from the start on,
+	// and not only there.
+	ScopeAhead bool
 	// CgroupTasks is how many tasks files of v1 hierarchies go along with the
 	// answer there.
 	CgroupTasks int

@@ -261,6 +261,37 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
+// systemd is told of the process as soon as that runs, unless it is not the one yet that the
+// container will have.
+func TestScopeAhead(t *testing.T) {
+	for _, c := range []struct {
+		systemd, joins, ahead bool
+	}{{false, false, false}, {true, false, true}, {true, true, false}} {
+		s := small()
+		pid := specs.LinuxNamespace{Type: specs.PIDNamespace}
+		if c.joins {
+			pid.Path = "/proc/1/ns/pid"
+		}
+		s.Linux.Namespaces = append(s.Linux.Namespaces, pid)
+		s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{"kexec_load"}, Action: specs.ActErrno}}}
+		in := inputOf(t, s, "hybrid")
+		in.Systemd = c.systemd
+		out, err := Compile(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := c.systemd && !c.ahead
+		if out.ScopeAhead != c.ahead || !out.AtCgroup || out.SeccompAhead == asked {
+			t.Errorf("%+v: scope ahead %v, at cgroup %v, seccomp ahead %v", c, out.ScopeAhead, out.AtCgroup, out.SeccompAhead)
+		}
+		for _, step := range out.Plan.Steps {
+			if sync, ok := step.Op.(plan.Sync); ok && sync.Point == plan.PointCgroup && sync.Quiet == asked {
+				t.Errorf("%+v: the executor asks: %v", c, !sync.Quiet)
+			}
+		}
+	}
+}
+
 // count counts the operations of one type.
 func count[T plan.Op](out *Output) int {
 	n := 0

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"berth/libcontainer/plan"
@@ -156,7 +158,9 @@ func (c *compiler) joinCgroup() {
 		}
 		if n := c.out.CgroupTasks; n > 0 || c.Systemd {
 			c.out.AtCgroup = true
-			c.p.Add(origin, plan.Sync{Point: plan.PointCgroup, Into: plan.SlotCgroup, Fds: uint32(n), Quiet: !c.Systemd})
+			// A process that is to be forked first has no number that systemd could be told.
+			c.out.ScopeAhead = c.Systemd && !slices.ContainsFunc(c.p.Steps, forks)
+			c.p.Add(origin, plan.Sync{Point: plan.PointCgroup, Into: plan.SlotCgroup, Fds: uint32(n), Quiet: !c.Systemd || c.out.ScopeAhead})
 			for i := range n {
 				c.p.Add(origin, plan.WriteSlot{To: plan.SlotCgroup + plan.Slot(i), Data: "0"})
 			}
@@ -165,6 +169,11 @@ func (c *compiler) joinCgroup() {
 	if c.isNew(specs.CgroupNamespace) {
 		c.p.Add(plan.At("linux.namespaces"), plan.Unshare{Flags: cloneNewcgroup})
 	}
+}
+
+func forks(s plan.Step) bool {
+	_, ok := s.Op.(plan.Fork)
+	return ok
 }
 
 // CloneNames returns the names of CLONE_NEW* bits as clone(2) has them.

@@ -130,7 +130,7 @@ func notifies(p *specs.LinuxSeccomp) bool {
 // seccompAhead says whether the seccomp program can be sent before it is asked
 // for: no question of another point comes between.
 func (c *compiler) seccompAhead() bool {
-	c.out.SeccompAhead = !c.out.Console && !c.out.Hooks && !c.Systemd
+	c.out.SeccompAhead = !c.out.Console && !c.out.Hooks && (!c.Systemd || c.out.ScopeAhead)
 	return c.out.SeccompAhead
 }
 
