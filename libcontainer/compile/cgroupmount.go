@@ -73,9 +73,16 @@ func (c *compiler) cgroup1(origin plan.Origin, o *options, at plan.Attach, h *cg
 	}
 }
 
-// cgroup2 mounts the v2 hierarchy. Where that is not permitted, the folder at
-// own is bound, if there is one.
+// cgroup2 shows the v2 hierarchy: the host's mount of it where the container sees the same,
+// else a new one, or where that is not permitted, the folder at own, if there is one.
 func (c *compiler) cgroup2(origin plan.Origin, o *options, at plan.Attach, own string) {
+	if from := c.hostsUnified(o); from != "" {
+		c.p.Add(origin, plan.OpenTree{Path: from, Into: plan.SlotMount})
+		c.p.Add(origin, plan.MountSetattr{Mount: plan.SlotMount, Set: o.set, Clear: c.attributesBut(o.set), Propagation: msPrivate})
+		c.recursive(origin, plan.SlotMount, o)
+		c.p.Add(origin, at)
+		return
+	}
 	mount := plan.Fsmount{Fstype: "cgroup2", Source: "cgroup", Params: o.params, Attr: o.set, Into: plan.SlotMount}
 	if own == "" {
 		c.p.Add(origin, mount)
@@ -86,6 +93,29 @@ func (c *compiler) cgroup2(origin plan.Origin, o *options, at plan.Attach, own s
 	}
 	c.recursive(origin, plan.SlotMount, o)
 	c.p.Add(origin, at)
+}
+
+// hostsUnified is where the host has the v2 hierarchy mounted, if that is what a new mount
+// would show; "" otherwise.
+//
+// The options of a new mount become those of the whole hierarchy if it is made in the first
+// cgroup namespace: nsdelegate and memory_recursiveprot, with which systemd mounts it, would be
+// gone from the host. And Linux 6.18 waits for a grace period of RCU then, 10 to 20 ms.
+func (c *compiler) hostsUnified(o *options) string {
+	h := c.Host.Cgroups.Unified()
+	if h == nil || h.Root != "/" || c.has(specs.CgroupNamespace) || c.unprivileged() || len(o.params) > 0 {
+		return ""
+	}
+	return h.Mountpoint
+}
+
+// attributesBut returns the attributes that a new mount with the attributes set has not.
+func (c *compiler) attributesBut(set uint64) uint64 {
+	all := uint64(attrRdonly | attrNosuid | attrNodev | attrNoexec | attrNodiratime)
+	if c.Host.Kernel.AtLeast(5, 14) {
+		all |= attrNosymfollow
+	}
+	return all&^set | attrAtimeMask
 }
 
 // cgroupFolder returns the container's folder in the hierarchy mounted at

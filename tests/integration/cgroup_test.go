@@ -157,6 +157,43 @@ func TestCgroupsPathDefaultAndRelative(t *testing.T) {
 	}
 }
 
+// TestHierarchyKeepsOptions starts a container that sees the host's cgroups. A new mount of cgroup v2 from the host's
+// cgroup namespace gives its own options to the whole hierarchy: without nsdelegate, who has a part of it delegated may
+// move processes out of it.
+func TestHierarchyKeepsOptions(t *testing.T) {
+	t.Parallel()
+	if !isBerth() {
+		t.Skip("runc and crun make a new mount")
+	}
+	options := func() string {
+		text, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range parseMountinfo(string(text)) {
+			if m.fstype == "cgroup2" {
+				return m.superOptions
+			}
+		}
+		return ""
+	}
+	before := options()
+	if !strings.Contains(before, "nsdelegate") && !strings.Contains(before, "memory_recursiveprot") {
+		t.Skip("cgroup v2 is not mounted here, or without options that could be lost")
+	}
+	c := newContainer(t, withScript("cat /proc/self/mountinfo"),
+		withMounts(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}))
+	inside := parseMountinfo(c.run().ok(t).stdout)
+	for _, m := range inside {
+		if m.fstype == "cgroup2" {
+			want(t, "options inside", m.superOptions, before)
+			want(t, "root inside", m.root, "/")
+			want(t, "propagation inside", len(m.optional), 0)
+		}
+	}
+	want(t, "options of the host's hierarchy", options(), before)
+}
+
 // A mount of type cgroup shows the hierarchies of the host's layout, with the options of the config, and cannot be
 // written when it is read-only. In a cgroup namespace, the container is at the root of each.
 func TestCgroupMount(t *testing.T) {
