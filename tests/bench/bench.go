@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,9 +23,10 @@ type options struct {
 	rounds    int
 	crowd     int
 	starts    int
-	workloads string // folder
-	scratch   string // folder; empty in the first process until it makes one
-	token     string // what the name of every container and cgroup begins with
+	apart     time.Duration // waited before each timed command
+	workloads string        // folder
+	scratch   string        // folder; empty in the first process until it makes one
+	token     string        // what the name of every container and cgroup begins with
 }
 
 // bench measures in one cgroup layout. It lives in a process and a mount namespace of its own.

@@ -60,7 +60,7 @@ func needsBench(t *testing.T) string {
 func runBench(t *testing.T, program string, args ...string) *Report {
 	t.Helper()
 	folder := t.TempDir()
-	base := []string{"-berth", "../../bin/berth", "-workloads", "../workloads", "-out", folder, "-pairs", "2", "-crowd", "3", "-starts", "4"}
+	base := []string{"-berth", "../../bin/berth", "-workloads", "../workloads", "-out", folder, "-pairs", "2", "-crowd", "3", "-starts", "4", "-apart", "1ms"}
 	out, err := exec.Command(program, append(base, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("bench: %v\n%s", err, out)
@@ -72,6 +72,9 @@ func runBench(t *testing.T, program string, args ...string) *Report {
 	var r Report
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
+	}
+	if r.Apart != "1ms" {
+		t.Errorf("commands are %q apart, not 1ms", r.Apart)
 	}
 	for _, file := range []string{tableFile, chartFile} {
 		if info, err := os.Stat(filepath.Join(folder, file)); err != nil || info.Size() == 0 {

@@ -107,8 +107,14 @@ func show(want layout) error {
 			}
 		}
 	case "v2":
-		if err := unix.Mount("none", cgroupRoot, "cgroup2", 0, ""); err != nil {
-			return fmt.Errorf("mount cgroup2 on %s in a private mount namespace: %w", cgroupRoot, err)
+		for _, h := range now {
+			if !h.unified {
+				continue
+			}
+			// A new mount would give its options to the host's hierarchy.
+			if err := unix.Mount(h.mountpoint, cgroupRoot, "", unix.MS_BIND, ""); err != nil {
+				return fmt.Errorf("bind %s to %s in a private mount namespace: %w", h.mountpoint, cgroupRoot, err)
+			}
 		}
 	default:
 		return fmt.Errorf("cannot show cgroup layout %s on a host with %s", want, have)

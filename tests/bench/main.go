@@ -41,6 +41,10 @@ const (
 	quickRounds, quickCrowd, quickStarts = 10, 40, 20
 )
 
+// wholeApart is longer than the kernel takes for a grace period of RCU, some 10 to 20 ms. A command that waits for one
+// (it moves a process between cgroups, or mounts cgroup v2 anew) leaves the kernel so that the next does not wait.
+const wholeApart = 50 * time.Millisecond
+
 func run(args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	var opt options
@@ -51,6 +55,7 @@ func run(args []string) error {
 	flags.IntVar(&opt.rounds, "pairs", 0, fmt.Sprintf("how often each contestant runs (default %d, with -quick %d)", wholeRounds, quickRounds))
 	flags.IntVar(&opt.crowd, "crowd", 0, fmt.Sprintf("how many containers make a full machine (default %d, with -quick %d)", wholeCrowd, quickCrowd))
 	flags.IntVar(&opt.starts, "starts", 0, fmt.Sprintf("how many containers the row throughput starts (default %d, with -quick %d)", wholeStarts, quickStarts))
+	flags.DurationVar(&opt.apart, "apart", -1, fmt.Sprintf("wait this long before each command, so that none profits from the one before (default %v, with -quick not at all)", wholeApart))
 	flags.StringVar(&opt.workloads, "workloads", "tests/workloads", "folder of the config.json files to measure")
 	quick := flags.Bool("quick", false, "few rounds: shows that all works, the figures are noise")
 	list := flags.Bool("rows", false, "list the rows and end")
@@ -86,6 +91,12 @@ func (o *options) setNumbers(quick bool) {
 	for i, n := range []*int{&o.rounds, &o.crowd, &o.starts} {
 		if *n <= 0 {
 			*n = defaults[i]
+		}
+	}
+	if o.apart < 0 {
+		o.apart = wholeApart
+		if quick {
+			o.apart = 0
 		}
 	}
 }
@@ -158,6 +169,9 @@ func measureAll(opt *options, out string) error {
 		fmt.Fprintln(os.Stderr, "bench: not compared with", m)
 	}
 	report := &Report{Machine: thisMachine(host), Rounds: opt.rounds}
+	if opt.apart > 0 {
+		report.Apart = opt.apart.String()
+	}
 	for _, c := range contestants {
 		report.Runtimes = append(report.Runtimes, Runtime{c.name, c.fullVersion()})
 	}
@@ -223,7 +237,7 @@ func (o *options) measureLayout(at layout, report *Report, interrupted <-chan os
 	cmd := exec.Command("/proc/self/exe", "-worker", string(at), "-cgroups", strings.Join(o.layouts, ","),
 		"-berth", o.berth, "-peers", o.peers, "-only", strings.Join(o.only, ","), "-pairs", strconv.Itoa(o.rounds),
 		"-crowd", strconv.Itoa(o.crowd), "-starts", strconv.Itoa(o.starts), "-workloads", o.workloads,
-		"-scratch", o.scratch, "-token", o.token)
+		"-apart", o.apart.String(), "-scratch", o.scratch, "-token", o.token)
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{out}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	err = cmd.Start()

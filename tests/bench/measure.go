@@ -44,6 +44,7 @@ func (b *bench) inTurnsAfter(warmups, rounds int, trials []trial) ([]Series, err
 			if series[i].Skipped != "" {
 				continue
 			}
+			time.Sleep(b.opt.apart)
 			c, err := trials[i].run()
 			if err == nil {
 				if round >= 0 {

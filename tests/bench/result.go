@@ -10,6 +10,7 @@ import (
 type Report struct {
 	Machine  Machine   `json:"machine"`
 	Rounds   int       `json:"rounds"`
+	Apart    string    `json:"apart,omitempty"` // pause before each command
 	Runtimes []Runtime `json:"runtimes"`
 	Results  []Result  `json:"results"`
 }

@@ -86,8 +86,12 @@ func heading(r *Report) string {
 	if m.busy() {
 		noise = " (the machine was busy: noise)"
 	}
-	return fmt.Sprintf("%s. %s, Linux %s, %d × %s, %s MB, cgroups %s, load %.1f before and %.1f after%s. %d rounds.",
-		strings.Join(names, ", "), m.Date, m.Kernel, m.Processors, m.Processor, thousands(m.MemoryMB), m.Cgroups, m.Load[0], m.Load[1], noise, r.Rounds)
+	apart := ""
+	if r.Apart != "" {
+		apart = ", " + r.Apart + " apart"
+	}
+	return fmt.Sprintf("%s. %s, Linux %s, %d × %s, %s MB, cgroups %s, load %.1f before and %.1f after%s. %d rounds%s.",
+		strings.Join(names, ", "), m.Date, m.Kernel, m.Processors, m.Processor, thousands(m.MemoryMB), m.Cgroups, m.Load[0], m.Load[1], noise, r.Rounds, apart)
 }
 
 // printReport prints the report for a terminal.
