@@ -160,8 +160,9 @@ func TestCgroupsPathDefaultAndRelative(t *testing.T) {
 // TestHierarchyKeepsOptions starts a container that sees the host's cgroups. A new mount of cgroup v2 from the host's
 // cgroup namespace gives its own options to the whole hierarchy: without nsdelegate, who has a part of it delegated may
 // move processes out of it.
+//
+// It does not run beside others, since CRIU makes such a mount.
 func TestHierarchyKeepsOptions(t *testing.T) {
-	t.Parallel()
 	if !isBerth() {
 		t.Skip("runc and crun make a new mount")
 	}
