@@ -69,7 +69,7 @@ func (c *Conn) Start(u Unit, properties []Property) error {
 	watching := c.watch(ctx, u.Name)
 	job, err := c.startTransient(ctx, u.Name, properties)
 	if problem := watching(); problem != nil {
-		if err == nil {
+		if err == nil || ctx.Err() != nil { // it may yet happen
 			problem = c.afterwards(problem, c.abandon(u.Name, job))
 		}
 		return problem
@@ -164,10 +164,11 @@ func (c *Conn) Stop(u Unit) error {
 	watching := c.watch(ctx, u.Name)
 	var job dbus.ObjectPath
 	err := c.call(ctx, "StopUnit", u.Name, "replace").Store(&job)
+	problem := watching()
 	if isError(err, errorNoSuchUnit) {
 		return nil
 	}
-	if problem := watching(); problem != nil {
+	if problem != nil {
 		return problem
 	}
 	if err != nil {
@@ -295,6 +296,7 @@ func (c *Conn) watch(ctx context.Context, unit string) (agreed func() error) {
 		for _, call := range calls {
 			<-call.Done
 			if call.Err != nil {
+				c.watched = ""
 				return c.explain("listen for the end of the jobs of the unit "+unit, call.Err)
 			}
 		}

@@ -118,7 +118,7 @@ type compiler struct {
 	procMount  bool      // SlotProc holds a procfs
 	cgroupDone bool      // the process is in its cgroup and cgroup namespace
 	deviceDone bool      // device nodes and the links beside them are made
-	closed     bool      // nothing more is made or written in the rootfs
+	closed     bool      // names, kernel parameters and masks are set
 	execUserns bool      // exec joins a user namespace
 	refused    []string  // capabilities that cannot be granted
 	late       []refresh // mounts that become read-only after all others
