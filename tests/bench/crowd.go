@@ -84,7 +84,8 @@ func measureList(b *bench, r *Result) (err error) {
 func withCrowd(name string) string { return name + ", crowd" }
 
 // measureCrowd measures create and start beside a crowd of berth's containers, and without one before and after it, so
-// that a machine that slows down meanwhile does not pass for a crowd's doing.
+// that a machine that slows down meanwhile does not pass for a crowd's doing. What the crowd costs the floor, it costs
+// in the kernel.
 func measureCrowd(b *bench, r *Result) error {
 	bundle, err := b.bundle(specDefault)
 	if err != nil {
@@ -95,6 +96,11 @@ func measureCrowd(b *bench, r *Result) error {
 		return err
 	}
 	trials := b.forEach(func(c *contestant) (cost, error) { return b.createStart(c, bundle) })
+	if floor, err := b.floor(bundle); err != nil {
+		r.Notes = append(r.Notes, "no floor: "+oneLine(err))
+	} else {
+		trials = append(trials, trial{"floor", func() (cost, error) { return b.watch.time(floor) }})
+	}
 	before, err := b.inTurns((r.Rounds+1)/2, trials)
 	if err != nil {
 		return err
@@ -121,7 +127,7 @@ func measureCrowd(b *bench, r *Result) error {
 		s.Name = withCrowd(s.Name)
 		r.Series = append(r.Series, s)
 	}
-	r.Notes = append(r.Notes, "the crowd is berth's; without it was measured before and after")
+	r.Notes = append(r.Notes, "the crowd is berth's; without it was measured before and after; the floor's is a whole run")
 	return nil
 }
 
@@ -148,10 +154,18 @@ func measureThroughput(b *bench, r *Result) error {
 	if err != nil {
 		return err
 	}
-	r.Rounds = min(r.Rounds, throughputRounds)
-	r.Series, err = b.inTurnsAfter(1, r.Rounds, b.forEach(func(c *contestant) (cost, error) {
+	trials := b.forEach(func(c *contestant) (cost, error) {
 		return b.watch.timeMany(b.opt.starts, crowdJobs, c.command("run", "--bundle", bundle, b.id(c)+"-")...)
-	}))
+	})
+	if floor, err := b.floor(bundle); err != nil {
+		r.Notes = append(r.Notes, "no floor: "+oneLine(err))
+	} else {
+		trials = append(trials, trial{"floor", func() (cost, error) {
+			return b.watch.timeMany(b.opt.starts, crowdJobs, floor, "-")
+		}})
+	}
+	r.Rounds = min(r.Rounds, throughputRounds)
+	r.Series, err = b.inTurnsAfter(1, r.Rounds, trials)
 	for i := range r.Series {
 		s := &r.Series[i]
 		if s.Wall == nil {

@@ -65,11 +65,12 @@ type floorSource struct {
 	hierarchies []hierarchy
 	config      []byte
 
-	slots  []string // C variables of descriptors
-	tasks  int      // folders whose tasks file the child writes to, in order
-	taskOf []int    // which folder those are
-	body   strings.Builder
-	filter string
+	slots   []string // C variables of descriptors
+	folders []string // of the cgroup
+	tasks   int      // folders whose tasks file the child writes to, in order
+	taskOf  []int    // which folder those are
+	body    strings.Builder
+	filter  string
 }
 
 // floorSteps returns steps.h for a plan. It fails on an operation that the floor does not know: a floor that leaves
@@ -157,26 +158,26 @@ func (f *floorSource) use(slot string) string {
 
 // cgroup lists the folders and limits that the parent makes.
 func (f *floorSource) cgroup(plan *planDocument) (string, error) {
-	var folders, limits []string
+	var limits []string
 	for _, c := range plan.Cgroup {
 		if path, ok := strings.CutPrefix(c.Step, "mkdir "); ok {
-			folders = append(folders, path)
+			f.folders = append(f.folders, path)
 			continue
 		}
 		value, file, err := parseWrite(c.Step)
 		if err != nil {
 			return "", err
 		}
-		folder, err := f.folderOf(folders, file)
+		folder, err := f.folderOf(file)
 		if err != nil {
 			return "", err
 		}
-		limits = append(limits, fmt.Sprintf("{%s, %s}", cQuote(folder+"/"+file), cQuote(value)))
+		limits = append(limits, fmt.Sprintf("{%d, %s, %s}", folder, cQuote(file), cQuote(value)))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "static int tasks[%d];\n", max(len(folders), 1))
+	fmt.Fprintf(&b, "static int tasks[%d];\n", max(len(f.folders), 1))
 	b.WriteString("static const struct folder folders[] = {\n")
-	for i, path := range folders {
+	for i, path := range f.folders {
 		h, err := f.hierarchyOf(path)
 		if err != nil {
 			return "", err
@@ -211,23 +212,23 @@ func parseWrite(step string) (value, file string, err error) {
 	return value, file, nil
 }
 
-// folderOf finds the folder that has a control file: its name begins with the controller's.
-func (f *floorSource) folderOf(folders []string, file string) (string, error) {
+// folderOf finds the folder that has a control file, whose name begins with the controller's, and returns its index.
+func (f *floorSource) folderOf(file string) (int, error) {
 	controller, _, _ := strings.Cut(file, ".")
-	unified := ""
-	for _, path := range folders {
+	unified := -1
+	for i, path := range f.folders {
 		h, err := f.hierarchyOf(path)
 		if err != nil {
-			return "", err
+			return 0, err
 		}
 		if h.unified {
-			unified = path
+			unified = i
 		} else if slices.Contains(h.controllers, controller) {
-			return path, nil
+			return i, nil
 		}
 	}
-	if unified == "" {
-		return "", fmt.Errorf("the plan writes %s, and no cgroup hierarchy has the controller %s", file, controller)
+	if unified < 0 {
+		return 0, fmt.Errorf("the plan writes %s, and no cgroup hierarchy has the controller %s", file, controller)
 	}
 	return unified, nil
 }
@@ -402,7 +403,11 @@ func (f *floorSource) openTree(a planArgs) (string, error) {
 	if a.flag("nofollow") {
 		flags += " | AT_SYMLINK_NOFOLLOW"
 	}
-	return fmt.Sprintf("op_open_tree(%s, %s, %s, &%s)", from, cQuote(a.str("path")), flags, f.use(a.slot("into"))), nil
+	path := cQuote(a.str("path"))
+	if i := slices.Index(f.folders, a.str("path")); i >= 0 {
+		path = fmt.Sprintf(`in_folder(%d, "")`, i)
+	}
+	return fmt.Sprintf("op_open_tree(%s, %s, %s, &%s)", from, path, flags, f.use(a.slot("into"))), nil
 }
 
 // execve tries each candidate that find_exec named, as execvp(3) does.

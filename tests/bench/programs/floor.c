@@ -323,8 +323,12 @@ struct folder {
 };
 
 struct limit {
-	const char *path, *value;
+	int folder; /* index into folders */
+	const char *file, *value;
 };
+
+/* in_folder returns the path of a file in a folder of the cgroup, or of the folder for "", until it is called again. */
+static const char *in_folder(int folder, const char *file);
 
 #include "steps.h"
 
@@ -345,13 +349,24 @@ static void load_device_filter(int cgroup)
 	close(fd);
 }
 
+/* What the names of the cgroup's folders end with: something else for each floor where several run at a time. */
+static const char *suffix = "";
+
+static const char *in_folder(int folder, const char *file)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof(path), "%s%s/%s", folders[folder].path, suffix, file);
+	return path;
+}
+
 static int make_cgroup(int *unified)
 {
 	for (int i = 0; folders[i].path; i++) {
 		int dir;
 
-		NEED(mkdir(folders[i].path, 0755));
-		NEED(dir = open(folders[i].path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+		NEED(mkdir(in_folder(i, ""), 0755));
+		NEED(dir = open(in_folder(i, ""), O_PATH | O_DIRECTORY | O_CLOEXEC));
 		if (folders[i].cpus) {
 			NEED(write_file(dir, "cpuset.cpus", folders[i].cpus));
 			NEED(write_file(dir, "cpuset.mems", folders[i].mems));
@@ -365,17 +380,20 @@ static int make_cgroup(int *unified)
 		NEED(tasks[i] = openat(dir, "tasks", O_WRONLY | O_CLOEXEC));
 		close(dir);
 	}
-	for (int i = 0; limits[i].path; i++)
-		NEED(write_file(AT_FDCWD, limits[i].path, limits[i].value));
+	for (int i = 0; limits[i].file; i++)
+		NEED(write_file(AT_FDCWD, in_folder(limits[i].folder, limits[i].file), limits[i].value));
 	return 0;
 }
 
-int main(void)
+/* A first argument is the suffix. */
+int main(int argc, char *argv[])
 {
 	struct clone_args args = {.flags = CLONE_FLAGS, .exit_signal = SIGCHLD};
 	int unified = -1, status;
 	long pid;
 
+	if (argc > 1)
+		suffix = argv[1];
 	NEED(make_cgroup(&unified));
 	if (unified >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
@@ -389,6 +407,6 @@ int main(void)
 	}
 	NEED(waitpid((pid_t)pid, &status, 0));
 	for (int i = 0; folders[i].path; i++)
-		NEED(rmdir(folders[i].path));
+		NEED(rmdir(in_folder(i, "")));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
