@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v3"
+
+	"berth/entry"
 )
 
 func (a *app) psCommand() *cli.Command {
@@ -79,6 +82,9 @@ func printProcesses(pids []int, args []string) error {
 
 func runPs(args []string) (string, error) {
 	var stderr bytes.Buffer
+	runtime.LockOSThread() // until it is forked
+	defer runtime.UnlockOSThread()
+	entry.RestoreTimerSlack()
 	ps := exec.Command("ps", args...)
 	ps.Stderr = &stderr
 	table, err := ps.Output()

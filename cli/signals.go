@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -50,11 +52,22 @@ func (s *signals) attend(pid int, tty *terminal) (unix.WaitStatus, error) {
 // children of its own. Whoever ends in that time is reaped by the work, or
 // later by attend.
 func (s *signals) meanwhile(pid int, tty *terminal, work func() error) error {
+	waitApart(2)
 	passed := make(chan error, 1)
 	go func() { passed <- s.passOnUntilWoken(pid, tty) }()
 	err := work()
 	s.pipe.Wake()
 	return errors.Join(err, <-passed)
+}
+
+// waitApart is for n goroutines that wait in system calls at the same time: each
+// keeps a processor of Go's meanwhile. If there were fewer, one that has something to do would
+// wait until Go's monitor takes another's away, which may be 10 ms later
+// (docs/decisions/017-timer-slack.md). What the user says (GOMAXPROCS) holds.
+func waitApart(n int) {
+	if n > runtime.GOMAXPROCS(0) && os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(n)
+	}
 }
 
 func (s *signals) passOnUntilWoken(pid int, tty *terminal) error {

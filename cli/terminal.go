@@ -64,6 +64,7 @@ func (t *terminal) relay(master *os.File) error {
 	if err := unix.Pipe2(t.end[:], unix.O_CLOEXEC); err != nil {
 		return fmt.Errorf("process.terminal: pipe: %w", err)
 	}
+	waitApart(4) // the two here, who attends the process, and signals while hooks run
 	go func() { _, _ = io.Copy(t.master, os.Stdin) }()
 	go func() {
 		t.show(int(master.Fd()))

@@ -4,8 +4,9 @@
 // is set up: it imports none but the runtime. The program begins at entry (entry_*.s; -E in
 // the Makefile), which adds GOMAXPROCS=01 to the environment
 // (docs/decisions/012-one-processor.md), asks the kernel at once for the pages that every
-// command touches (docs/decisions/013-pages-at-once.md), and has the runtime find no quota
-// (docs/decisions/014-no-quota.md).
+// command touches (docs/decisions/013-pages-at-once.md), has the runtime find no quota
+// (docs/decisions/014-no-quota.md), and its monitor wake seldom
+// (docs/decisions/017-timer-slack.md).
 package entry
 
 import (
@@ -35,11 +36,25 @@ var files [2]uint64
 // restoreFiles sets RLIMIT_NOFILE to files.
 func restoreFiles()
 
+// timerSlack is that of the thread with which the program began, in nanoseconds; 0 when entry
+// has left it alone. From entry to init it is 5 ms: Go's monitor is started meanwhile, and
+// keeps that. So do the threads that the monitor starts.
+//
+//lint:ignore U1000 entry and RestoreTimerSlack use it
+var timerSlack uintptr
+
+// RestoreTimerSlack gives the calling thread the timer slack with which the program began
+// (PR_SET_TIMERSLACK, prctl(2)). A child has that of the thread that it is forked from, as its
+// default too: this comes right before a fork, as the thread may be one that Go's monitor
+// started.
+func RestoreTimerSlack()
+
 // A large object lies where the heap goes on. It is not used.
 func init() {
 	if files[0] > 3 {
 		restoreFiles()
 	}
+	RestoreTimerSlack()
 	end := uintptr(unsafe.Pointer(unsafe.SliceData(make([]byte, large)))) + uintptr(large)
 	populate(end, end+heap)
 }

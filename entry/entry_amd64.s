@@ -1,8 +1,11 @@
 #include "textflag.h"
 
+// SLACK is how late, in nanoseconds, the kernel may wake Go's monitor.
+#define SLACK 5000000
+
 // entry adds GOMAXPROCS=01 to the end of the environment, where one of the user's comes
-// first, leaves Go's runtime no descriptors to open files with, has what it starts with
-// mapped at once, and goes on to Go's own entry.
+// first, leaves Go's runtime no descriptors to open files with, lets its monitor sleep long,
+// has what it starts with mapped at once, and goes on to Go's own entry.
 //
 // The stack holds argc, argv, 0, envp, 0 and the auxiliary vector (System V ABI,
 // AMD64 supplement, 3.4.1). All before the last 0 moves down by two words, as the
@@ -39,6 +42,17 @@ end:
 	CALL	prlimit<>(SB)
 leave:
 
+	MOVL	$30, DI	// PR_GET_TIMERSLACK
+	MOVL	$157, AX	// prctl(2)
+	SYSCALL
+	LEAQ	-1(AX), CX
+	CMPQ	CX, $(SLACK-1)
+	JHS	slack	// it has none (a real-time process) or as much, or the kernel refused to tell
+	MOVQ	AX, ·timerSlack(SB)
+	MOVL	$SLACK, SI
+	CALL	setTimerSlack<>(SB)
+slack:
+
 	// Code and constants, then variables but for those in the middle, which most commands
 	// leave alone.
 	LEAQ	runtime·text(SB), DI
@@ -65,6 +79,22 @@ TEXT ·restoreFiles(SB),NOSPLIT,$0-0
 	LEAQ	·files(SB), DX
 	XORL	R10, R10
 	JMP	prlimit<>(SB)
+
+// func RestoreTimerSlack()
+TEXT ·RestoreTimerSlack(SB),NOSPLIT,$0-0
+	MOVQ	·timerSlack(SB), SI
+	TESTQ	SI, SI
+	JZ	asItWas
+	JMP	setTimerSlack<>(SB)
+asItWas:
+	RET
+
+// setTimerSlack sets this thread's to SI nanoseconds.
+TEXT setTimerSlack<>(SB),NOSPLIT|NOFRAME,$0
+	MOVL	$29, DI	// PR_SET_TIMERSLACK
+	MOVL	$157, AX	// prctl(2)
+	SYSCALL
+	RET
 
 // prlimit sets RLIMIT_NOFILE to what DX points to, and has what it was written to where R10
 // points; 0 for neither.

@@ -1,5 +1,7 @@
 #include "textflag.h"
 
+#define SLACK 5000000
+
 // entry is what entry_amd64.s says.
 TEXT ·entry(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
 	MOVD	0(RSP), R1
@@ -35,6 +37,18 @@ end:
 	CALL	prlimit<>(SB)
 leave:
 
+	MOVD	$30, R0	// PR_GET_TIMERSLACK
+	MOVD	$167, R8	// prctl(2)
+	SVC
+	SUB	$1, R0, R4
+	MOVD	$(SLACK-1), R5
+	CMP	R5, R4
+	BHS	slack
+	MOVD	R0, ·timerSlack(SB)
+	MOVD	$SLACK, R1
+	CALL	setTimerSlack<>(SB)
+slack:
+
 	MOVD	$runtime·text(SB), R0
 	MOVD	$runtime·erodata(SB), R1
 	MOVD	$22, R2	// MADV_POPULATE_READ
@@ -56,6 +70,21 @@ TEXT ·restoreFiles(SB),NOSPLIT|NOFRAME,$0-0
 	MOVD	$·files(SB), R2
 	MOVD	ZR, R3
 	B	prlimit<>(SB)
+
+// func RestoreTimerSlack()
+TEXT ·RestoreTimerSlack(SB),NOSPLIT|NOFRAME,$0-0
+	MOVD	·timerSlack(SB), R1
+	CBZ	R1, asItWas
+	B	setTimerSlack<>(SB)
+asItWas:
+	RET
+
+// setTimerSlack sets this thread's to R1 nanoseconds.
+TEXT setTimerSlack<>(SB),NOSPLIT|NOFRAME,$0
+	MOVD	$29, R0	// PR_SET_TIMERSLACK
+	MOVD	$167, R8	// prctl(2)
+	SVC
+	RET
 
 // prlimit sets RLIMIT_NOFILE to what R2 points to, and has what it was written to where R3
 // points; 0 for neither.

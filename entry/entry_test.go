@@ -5,6 +5,7 @@ package entry_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +54,8 @@ type seen struct {
 	Code, CodeMapped, HeapRun int
 	Open                      []string
 	Files                     string
+	Slack, Child              string
+	Threads                   []string
 }
 
 func run(t *testing.T, program string, args, env []string) seen {
@@ -126,6 +129,31 @@ func TestFiles(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Go's monitor may be woken late (docs/decisions/017-timer-slack.md); the first thread, and
+// what is started, has the timer slack that the program was started with.
+func TestTimerSlack(t *testing.T) {
+	program := build(t)
+	for _, c := range []struct {
+		before  int // nanoseconds
+		monitor string
+	}{{50_000, "5000000\n"}, {1, "5000000\n"}, {7_000_000, "7000000\n"}} {
+		t.Run(fmt.Sprint(c.before), func(t *testing.T) {
+			runtime.LockOSThread() // it ends with the test
+			if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(c.before), 0, 0, 0); err != nil {
+				t.Fatal(err)
+			}
+			seen := run(t, program, nil, []string{})
+			want := fmt.Sprintln(c.before)
+			if seen.Slack != want || seen.Child != want {
+				t.Errorf("the first thread has %q, a child %q, want %q", seen.Slack, seen.Child, want)
+			}
+			if !slices.Contains(seen.Threads, c.monitor) {
+				t.Errorf("the other threads have %q, want one with %q", seen.Threads, c.monitor)
+			}
+		})
 	}
 }
 

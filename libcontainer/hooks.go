@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"berth/entry"
 	"berth/libcontainer/compile"
 	"berth/nsenter"
 )
@@ -89,6 +90,7 @@ func (c *Container) runtimeHooks(field string, list []specs.Hook, state *specs.S
 		}
 		p := &hookProcess{pidfd: -1}
 		var err error
+		entry.RestoreTimerSlack()
 		p.pid, err = syscall.ForkExec(h.Path, args, &syscall.ProcAttr{Dir: dir, Env: env,
 			Files: []uintptr{uintptr(stdio[0]), uintptr(stdio[1]), uintptr(stdio[2])},
 			Sys:   &syscall.SysProcAttr{Setpgid: true, PidFD: &p.pidfd}})

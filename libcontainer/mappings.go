@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"berth/entry"
 )
 
 // writeMappings writes the mappings of the executor's user namespace, each at
@@ -64,6 +67,9 @@ func runMapper(field, helper string, pid int, mappings []specs.LinuxIDMapping) e
 			args = append(args, strconv.FormatUint(uint64(n), 10))
 		}
 	}
+	runtime.LockOSThread() // until it is forked
+	defer runtime.UnlockOSThread()
+	entry.RestoreTimerSlack()
 	out, err := exec.Command(path, args...).CombinedOutput()
 	if err == nil {
 		return nil

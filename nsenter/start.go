@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/entry"
 	"berth/libcontainer/plan"
 )
 
@@ -153,6 +154,7 @@ func (c *Command) start(p *Process, socket int) error {
 	c.userns(attr.Sys)
 	path := "/proc/self/fd/" + strconv.Itoa(len(files)-1)
 	return onCPUs(c.CPUs, func() error {
+		entry.RestoreTimerSlack()
 		p.Pid, err = syscall.ForkExec(path, []string{"berth-init", strconv.Itoa(planAt)}, attr)
 		if err != nil {
 			return startError(err)

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"berth/entry"
 )
 
 // Notification is a point that CRIU has come to: its script is "post-dump", "setup-namespaces", "post-restore",
@@ -77,6 +79,7 @@ func (s *Session) fork(path string, files []uintptr, prepare func() error) (err 
 			return err
 		}
 	}
+	entry.RestoreTimerSlack()
 	s.Pid, err = syscall.ForkExec(path, []string{"criu", "swrk", "3"}, &syscall.ProcAttr{Env: os.Environ(), Files: files})
 	if err != nil {
 		return fmt.Errorf("start %s: %w", path, err)

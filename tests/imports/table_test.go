@@ -7,6 +7,11 @@ func edges() map[string]string {
 		"berth -> cli":   "the program is its command line",
 		"berth -> entry": "the program begins there",
 
+		"cli -> entry":               "what it starts has the timer slack that berth was started with",
+		"libcontainer -> entry":      "as cli",
+		"libcontainer/criu -> entry": "as cli",
+		"nsenter -> entry":           "as cli",
+
 		"cli -> libcontainer":         "commands act on containers through it alone",
 		"cli -> spec":                 "the command spec writes the default config, create and run read one",
 		"cli -> libcontainer/compile": "the command plan shows what create would do",

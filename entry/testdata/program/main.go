@@ -10,10 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"unsafe"
 
-	_ "berth/entry"
+	"berth/entry"
 )
 
 // seen is what the test reads.
@@ -29,7 +31,13 @@ type seen struct {
 	Open []string
 	// the soft and the hard RLIMIT_NOFILE that a child has
 	Files string
+	// the timer slack, in nanoseconds: of the first thread, of the other ones, of a child
+	Slack, Child string
+	Threads      []string
 }
+
+// The first thread is the one that main runs on.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	s := seen{
@@ -37,6 +45,9 @@ func main() {
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
 	}
 	err := s.files()
+	if err == nil {
+		err = s.slack()
+	}
 	if err == nil {
 		err = s.pages()
 	}
@@ -66,6 +77,43 @@ func (s *seen) files() error {
 	s.Files = string(limits)
 	return err
 }
+
+// slack looks at the timer slack of the threads, and of a child that another thread forks.
+func (s *seen) slack() error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, thread := range threads {
+		ns, err := os.ReadFile("/proc/" + thread.Name() + "/timerslack_ns")
+		if err != nil {
+			return err
+		}
+		if thread.Name() == strconv.Itoa(os.Getpid()) {
+			s.Slack = string(ns)
+		} else {
+			s.Threads = append(s.Threads, string(ns))
+		}
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		// As on a thread that Go's monitor started.
+		for _, ns := range s.Threads {
+			n, err := strconv.Atoi(strings.TrimSpace(ns))
+			if err == nil && n >= 5_000_000 {
+				_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, uintptr(n), 0)
+			}
+		}
+		entry.RestoreTimerSlack()
+		ns, err := exec.Command("/bin/cat", "/proc/self/timerslack_ns").Output()
+		s.Child = string(ns)
+		done <- err
+	}()
+	return <-done
+}
+
+const prSetTimerSlack = 29 // PR_SET_TIMERSLACK of linux/prctl.h
 
 // pages counts the pages of the code and of the heap that are mapped.
 func (s *seen) pages() error {
