@@ -34,12 +34,13 @@ func TestMain(m *testing.M) {
 
 // enterView runs in a mount namespace that TestViews made.
 func enterView(view string) error {
-	if view == "v2" {
-		return unix.Mount("none", root, "cgroup2", 0, "")
-	}
 	l, err := Probe()
 	if err != nil {
 		return err
+	}
+	if view == "v2" {
+		// A new mount would give its options to the host's hierarchy.
+		return unix.Mount(l.Unified().Mountpoint, root, "", unix.MS_BIND, "")
 	}
 	return unix.Unmount(l.Unified().Mountpoint, unix.MNT_DETACH)
 }

@@ -96,6 +96,10 @@ func showCgroups(kind string) error {
 		}
 		return nil
 	case "v2":
+		unified, err := hostsUnified()
+		if err != nil {
+			return err
+		}
 		for {
 			// What is mounted below goes first, else the detection would still find it there.
 			l, err := detectLayout()
@@ -108,13 +112,34 @@ func showCgroups(kind string) error {
 				}
 			}
 		}
-		if err := unix.Mount("none", top, "cgroup2", 0, ""); err != nil {
-			return fmt.Errorf("mount cgroup2 on %s: %w", top, err)
+		if unified < 0 {
+			if err := unix.Mount("none", top, "cgroup2", 0, ""); err != nil {
+				return fmt.Errorf("mount cgroup2 on %s: %w", top, err)
+			}
+			return nil
+		}
+		defer unix.Close(unified)
+		if err := unix.MoveMount(unified, "", unix.AT_FDCWD, top, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return fmt.Errorf("bind the host's cgroup2 to %s: %w", top, err)
 		}
 		return nil
 	default:
 		return fmt.Errorf("BERTH_TEST_CGROUPS=%s: want v1, v2 or nothing", kind)
 	}
+}
+
+// hostsUnified is a clone of the host's mount of cgroup v2, or -1 where it has none. A new mount would give its options
+// to the host's hierarchy (docs/decisions/016-hosts-unified-mount.md).
+func hostsUnified() (int, error) {
+	l, err := detectLayout()
+	if err != nil || l.v2 == "" {
+		return -1, err
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, l.v2, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("clone the mount on %s: %w", l.v2, err)
+	}
+	return fd, nil
 }
 
 // cgroupFolders lists all cgroups of the host.
