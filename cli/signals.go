@@ -61,9 +61,9 @@ func (s *signals) meanwhile(pid int, tty *terminal, work func() error) error {
 }
 
 // waitApart is for n goroutines that wait in system calls at the same time: each
-// keeps a processor of Go's meanwhile. If there were fewer, one that has something to do would
-// wait until Go's monitor takes another's away, which may be 10 ms later
-// (docs/decisions/017-timer-slack.md). What the user says (GOMAXPROCS) holds.
+// keeps a processor of Go's meanwhile. If there were fewer, one that has something
+// to do would wait until Go's monitor takes another's away, which may be 10 ms
+// later (docs/decisions/017-timer-slack.md). What the user says (GOMAXPROCS) holds.
 func waitApart(n int) {
 	if n > runtime.GOMAXPROCS(0) && os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(n)

@@ -1,7 +1,5 @@
 #include "textflag.h"
-
-// SLACK is how late, in nanoseconds, the kernel may wake Go's monitor.
-#define SLACK 5000000
+#include "slack.h"
 
 // entry adds GOMAXPROCS=01 to the end of the environment, where one of the user's comes
 // first, leaves Go's runtime no descriptors to open files with, lets its monitor sleep long,

@@ -1,6 +1,5 @@
 #include "textflag.h"
-
-#define SLACK 5000000
+#include "slack.h"
 
 // entry is what entry_amd64.s says.
 TEXT ·entry(SB),NOSPLIT|NOFRAME|TOPFRAME,$0

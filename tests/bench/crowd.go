@@ -83,6 +83,16 @@ func measureList(b *bench, r *Result) (err error) {
 // withCrowd names the series of a contestant that is measured beside a crowd.
 func withCrowd(name string) string { return name + ", crowd" }
 
+// withFloor adds the floor of a bundle to the trials, or a note on why there is none.
+func (b *bench) withFloor(r *Result, trials []trial, bundle string, run func(floor string) (cost, error)) []trial {
+	floor, err := b.floor(bundle)
+	if err != nil {
+		r.Notes = append(r.Notes, "no floor: "+oneLine(err))
+		return trials
+	}
+	return append(trials, trial{"floor", func() (cost, error) { return run(floor) }})
+}
+
 // measureCrowd measures create and start beside a crowd of berth's containers, and without one before and after it, so
 // that a machine that slows down meanwhile does not pass for a crowd's doing. What the crowd costs the floor, it costs
 // in the kernel.
@@ -96,11 +106,7 @@ func measureCrowd(b *bench, r *Result) error {
 		return err
 	}
 	trials := b.forEach(func(c *contestant) (cost, error) { return b.createStart(c, bundle) })
-	if floor, err := b.floor(bundle); err != nil {
-		r.Notes = append(r.Notes, "no floor: "+oneLine(err))
-	} else {
-		trials = append(trials, trial{"floor", func() (cost, error) { return b.watch.time(floor) }})
-	}
+	trials = b.withFloor(r, trials, bundle, func(floor string) (cost, error) { return b.watch.time(floor) })
 	before, err := b.inTurns((r.Rounds+1)/2, trials)
 	if err != nil {
 		return err
@@ -157,13 +163,9 @@ func measureThroughput(b *bench, r *Result) error {
 	trials := b.forEach(func(c *contestant) (cost, error) {
 		return b.watch.timeMany(b.opt.starts, crowdJobs, c.command("run", "--bundle", bundle, b.id(c)+"-")...)
 	})
-	if floor, err := b.floor(bundle); err != nil {
-		r.Notes = append(r.Notes, "no floor: "+oneLine(err))
-	} else {
-		trials = append(trials, trial{"floor", func() (cost, error) {
-			return b.watch.timeMany(b.opt.starts, crowdJobs, floor, "-")
-		}})
-	}
+	trials = b.withFloor(r, trials, bundle, func(floor string) (cost, error) {
+		return b.watch.timeMany(b.opt.starts, crowdJobs, floor, "-")
+	})
 	r.Rounds = min(r.Rounds, throughputRounds)
 	r.Series, err = b.inTurnsAfter(1, r.Rounds, trials)
 	for i := range r.Series {

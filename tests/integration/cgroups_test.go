@@ -100,6 +100,9 @@ func showCgroups(kind string) error {
 		if err != nil {
 			return err
 		}
+		if unified >= 0 {
+			defer unix.Close(unified)
+		}
 		for {
 			// What is mounted below goes first, else the detection would still find it there.
 			l, err := detectLayout()
@@ -118,7 +121,6 @@ func showCgroups(kind string) error {
 			}
 			return nil
 		}
-		defer unix.Close(unified)
 		if err := unix.MoveMount(unified, "", unix.AT_FDCWD, top, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 			return fmt.Errorf("bind the host's cgroup2 to %s: %w", top, err)
 		}

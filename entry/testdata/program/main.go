@@ -102,7 +102,10 @@ func (s *seen) slack() error {
 		for _, ns := range s.Threads {
 			n, err := strconv.Atoi(strings.TrimSpace(ns))
 			if err == nil && n >= 5_000_000 {
-				_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, uintptr(n), 0)
+				if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetTimerSlack, uintptr(n), 0); errno != 0 {
+					done <- errno
+					return
+				}
 			}
 		}
 		entry.RestoreTimerSlack()
