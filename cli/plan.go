@@ -47,11 +47,15 @@ func (a *app) planCommand() *cli.Command {
 			for _, w := range out.Warnings {
 				a.log.write("warning", w)
 			}
+			filter, err := deviceProgram(out)
+			if err != nil {
+				return err
+			}
 			switch f := value[string](c, "format"); f {
 			case "text":
-				return printPlan(os.Stdout, out)
+				return printPlan(os.Stdout, out, filter)
 			case "json":
-				return printJSON(os.Stdout, planJSON(out))
+				return printJSON(os.Stdout, planJSON(out, filter))
 			default:
 				return fmt.Errorf("--format %q: use text or json", f)
 			}
@@ -60,14 +64,14 @@ func (a *app) planCommand() *cli.Command {
 }
 
 // printPlan prints a line for each operation; those that only run when the one
-// above failed are indented.
-func printPlan(w io.Writer, out *compile.Output) error {
+// above failed are indented. filter is the text of the device filter.
+func printPlan(w io.Writer, out *compile.Output, filter []string) error {
 	var b strings.Builder
 	for _, f := range planCgroup(out) {
 		fmt.Fprintf(&b, "cgroup %s  # %s\n", f.what, f.origin)
 	}
 	fmt.Fprintf(&b, "clone with %s\n", strings.Join(compile.CloneNames(out.Cloneflags), " "))
-	for _, line := range deviceProgram(out) {
+	for _, line := range filter {
 		fmt.Fprintf(&b, "device filter  %s\n", line)
 	}
 	if out.IntelRdt != nil {
@@ -175,8 +179,8 @@ type planDocument struct {
 	Steps   []planStep  `json:"steps"`
 }
 
-func planJSON(out *compile.Output) *planDocument {
-	doc := &planDocument{Cgroup: []planWrite{}, Devices: deviceProgram(out), Clone: compile.CloneNames(out.Cloneflags), Steps: make([]planStep, len(out.Plan.Steps))}
+func planJSON(out *compile.Output, filter []string) *planDocument {
+	doc := &planDocument{Cgroup: []planWrite{}, Devices: filter, Clone: compile.CloneNames(out.Cloneflags), Steps: make([]planStep, len(out.Plan.Steps))}
 	for _, f := range planCgroup(out) {
 		doc.Cgroup = append(doc.Cgroup, planWrite{f.what, f.origin})
 	}
@@ -237,12 +241,15 @@ func planCgroup(out *compile.Output) []hostStep {
 }
 
 // deviceProgram returns the eBPF device filter as text, or nothing on cgroup v1.
-func deviceProgram(out *compile.Output) []string {
+func deviceProgram(out *compile.Output) ([]string, error) {
 	if out.Limits.Devices == nil {
-		return nil
+		return nil, nil
 	}
-	text := devices.Program(out.Limits.Devices).Text()
-	return strings.Split(strings.TrimSpace(text), "\n")
+	text, err := devices.Text(devices.Program(out.Limits.Devices))
+	if err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSpace(text), "\n"), nil
 }
 
 // planRdt says what is done with resctrl.

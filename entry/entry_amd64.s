@@ -51,6 +51,16 @@ leave:
 	CALL	setTimerSlack<>(SB)
 slack:
 
+	// Of the tables behind the constants a command reads little. Their second half is a
+	// mapping of its own, and what lies in two of those the kernel maps in no page of 2 MB.
+	LEAQ	runtime·erodata(SB), DI
+	LEAQ	runtime·epclntab(SB), SI
+	ADDQ	SI, DI
+	SHRQ	$1, DI
+	MOVQ	$15, DX	// MADV_NOHUGEPAGE
+	LEAQ	madvise<>(SB), AX
+	CALL	AX
+
 	// Code and constants, then variables but for those in the middle, which most commands
 	// leave alone.
 	LEAQ	runtime·text(SB), DI

@@ -10,7 +10,20 @@ const rounds = 800
 
 func encoded(t testing.TB, f *Filter) []byte {
 	t.Helper()
-	return Program(f).Encode()
+	code, err := Encode(Program(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+func text(t testing.TB, f *Filter) string {
+	t.Helper()
+	lines, err := Text(Program(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
 }
 
 // TestAgainstModel compares the merged filter, its program and its v1 writes
@@ -53,7 +66,7 @@ func compare(t *testing.T, rules []Rule, f *Filter, kernel *model, all []request
 	for _, q := range all {
 		want := kernel.allows(q)
 		if got := interpret(t, code, q); got != want {
-			t.Fatalf("rules %v\nrequest %v: program says %v, v1 says %v\n%s", rules, q, got, want, Program(f).Text())
+			t.Fatalf("rules %v\nrequest %v: program says %v, v1 says %v\n%s", rules, q, got, want, text(t, f))
 		}
 		if got := written.allows(q); got != want {
 			t.Fatalf("rules %v\nrequest %v: after %v v1 says %v, want %v", rules, q, f.V1Writes(), got, want)
@@ -188,7 +201,7 @@ func FuzzProgram(f *testing.F) {
 		code := encoded(t, &filter)
 		for _, q := range all {
 			if got, want := interpret(t, code, q), kernel.allows(q); got != want {
-				t.Fatalf("%v: program says %v, v1 says %v\n%s", q, got, want, Program(&filter).Text())
+				t.Fatalf("%v: program says %v, v1 says %v\n%s", q, got, want, text(t, &filter))
 			}
 		}
 	})

@@ -1,11 +1,14 @@
 package devices
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/binary"
+	"fmt"
 	"slices"
 	"strconv"
 
-	"berth/cgroups/devices/asm"
+	"github.com/cilium/ebpf/asm"
 )
 
 // The fields of struct bpf_cgroup_dev_ctx (linux/bpf.h), each 32 bits wide.
@@ -51,7 +54,7 @@ const verdict = "exception"
 //     (at 2800 it met its limit of a million instructions).
 //
 // An exception takes at most three instructions, each of the 14 groups eight
-// more.
+// more. The jumps name their labels; [Encode] and [Text] fill in how far they go.
 func Program(f *Filter) asm.Instructions {
 	rules := f.needed()
 	slices.SortStableFunc(rules, func(a, b Rule) int {
@@ -76,8 +79,33 @@ func Program(f *Filter) asm.Instructions {
 	if name != "" {
 		p = append(p, ending(verdict, !f.AllowAll, "", "exceptions")...)
 	}
-	p.Resolve()
 	return p
+}
+
+// Encode gives a program in the form that bpf(2) loads, an array of struct
+// bpf_insn in the byte order of this machine. It fails for one that jumps to a
+// label which it has not, or too far, as none of [Program] does.
+func Encode(p asm.Instructions) ([]byte, error) {
+	// The assembler tells the two orders apart by identity, so that
+	// binary.NativeEndian will not do.
+	var order binary.ByteOrder = binary.LittleEndian
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		order = binary.BigEndian
+	}
+	b := bytes.NewBuffer(make([]byte, 0, len(p)*asm.InstructionSize))
+	if err := p.Marshal(b, order); err != nil {
+		return nil, fmt.Errorf("assemble the device filter: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// Text lists a program, an instruction a line, labels and comments above. It
+// fails as [Encode] does.
+func Text(p asm.Instructions) (string, error) {
+	if _, err := Encode(p); err != nil { // for the offsets
+		return "", err
+	}
+	return fmt.Sprintf("%v", p), nil
 }
 
 func groupName(r *Rule) string {
@@ -93,7 +121,7 @@ func ending(name string, allow bool, origin, what string) asm.Instructions {
 	if origin != "" {
 		comment = origin + ": " + comment
 	}
-	last := asm.Mov32(asm.R0, value).WithComment(comment)
+	last := commented(asm.Mov.Imm32(asm.R0, value), comment)
 	if name != "" {
 		last = last.WithSymbol(name)
 	}
@@ -110,13 +138,13 @@ func ending(name string, allow bool, origin, what string) asm.Instructions {
 func appendGroup(p asm.Instructions, rules []Rule, name, next string) asm.Instructions {
 	first := &rules[0]
 	start := len(p)
-	p = append(p, asm.LoadWord(regAccessType, regCtx, ctxAccessType))
+	p = append(p, load(regAccessType, ctxAccessType))
 	everything := first.Major == Any && first.Minor == Any
 	switch {
 	case first.Allow:
 		// None of the access that the rule does not give may be asked for.
 		others := int32(everyAccess&^first.Access) << 16
-		p = append(p, asm.And32(regAccessType, others|0xffff))
+		p = append(p, asm.And.Imm32(regAccessType, others|0xffff))
 		if everything {
 			p = append(p, matched(asm.JEq, regAccessType, devType(first.Type), first))
 			break
@@ -124,10 +152,10 @@ func appendGroup(p asm.Instructions, rules []Rule, name, next string) asm.Instru
 		p = append(p, asm.JNE.Imm32(regAccessType, int32(devType(first.Type)), next))
 	default:
 		p = append(p,
-			asm.And32(regAccessType, 0xffff),
+			asm.And.Imm32(regAccessType, 0xffff),
 			asm.JNE.Imm32(regAccessType, int32(devType(first.Type)), next),
-			asm.LoadWord(regAccessType, regCtx, ctxAccessType),
-			asm.And32(regAccessType, int32(first.Access)<<16))
+			load(regAccessType, ctxAccessType),
+			asm.And.Imm32(regAccessType, int32(first.Access)<<16))
 		if everything {
 			p = append(p, matched(asm.JNE, regAccessType, 0, first))
 			break
@@ -141,7 +169,7 @@ func appendGroup(p asm.Instructions, rules []Rule, name, next string) asm.Instru
 		// It covers any other of its group, so it is the only one.
 		return p
 	}
-	p = append(p, asm.LoadWord(regMajor, regCtx, ctxMajor), asm.LoadWord(regMinor, regCtx, ctxMinor))
+	p = append(p, load(regMajor, ctxMajor), load(regMinor, ctxMinor))
 	return appendNumbers(p, rules, groupName(first), next)
 }
 
@@ -179,7 +207,7 @@ func appendNumbers(p asm.Instructions, rules []Rule, group, next string) asm.Ins
 			p = append(p, matched(asm.JEq, regMinor, rules[i].Minor, &rules[i]))
 		}
 		if n < len(rules) {
-			p = append(p, asm.Ja(next))
+			p = append(p, asm.Ja.Label(next))
 			label = after
 		}
 	}
@@ -192,7 +220,16 @@ func matched(op asm.JumpOp, register asm.Register, value int64, r *Rule) asm.Ins
 	if r.Allow {
 		what = ": allow "
 	}
-	return op.Imm32(register, int32(uint32(value)), verdict).WithComment(r.Origin + what + r.String())
+	return commented(op.Imm32(register, int32(uint32(value)), verdict), r.Origin+what+r.String())
+}
+
+// load reads a field of the context.
+func load(dst asm.Register, field int16) asm.Instruction {
+	return asm.LoadMem(dst, regCtx, field, asm.Word)
+}
+
+func commented(i asm.Instruction, text string) asm.Instruction {
+	return i.WithSource(asm.Comment(text))
 }
 
 func devType(t Type) int64 {

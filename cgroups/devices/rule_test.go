@@ -157,7 +157,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			var b strings.Builder
-			b.WriteString("v2:\n" + Program(f).Text() + "\nv1:\n")
+			b.WriteString("v2:\n" + text(t, f) + "\nv1:\n")
 			for _, w := range f.V1Writes() {
 				b.WriteString(w.File + " " + w.Value + "  # " + w.Origin + "\n")
 			}

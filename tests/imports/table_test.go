@@ -53,13 +53,11 @@ func edges() map[string]string {
 
 		"nsenter -> libcontainer/plan": "encodes the plan, and reads the reports on its operations",
 
-		"cgroups/fs -> cgroups":                      "applies what cgroups has computed",
-		"cgroups/systemd -> cgroups":                 "applies what cgroups has computed",
-		"cgroups/systemd -> cgroups/devices":         "the unit's DeviceAllow",
-		"cgroups/devices -> cgroups":                 "the rules",
-		"cgroups/devices/bpf -> cgroups/devices":     "loads the program that it assembles",
-		"cgroups/devices -> cgroups/devices/asm":     "the program is made of its instructions",
-		"cgroups/devices/bpf -> cgroups/devices/asm": "the size of an instruction",
+		"cgroups/fs -> cgroups":                  "applies what cgroups has computed",
+		"cgroups/systemd -> cgroups":             "applies what cgroups has computed",
+		"cgroups/systemd -> cgroups/devices":     "the unit's DeviceAllow",
+		"cgroups/devices -> cgroups":             "the rules",
+		"cgroups/devices/bpf -> cgroups/devices": "loads the program that it assembles",
 	}
 }
 
@@ -73,7 +71,6 @@ func pure() map[string]string {
 		"libcontainer/compile": "a function from config and facts to plan: golden tests need no root",
 		"cgroups":              "limits become (file, value, origin) without a hierarchy at hand",
 		"cgroups/devices":      "rules are merged and assembled without a kernel at hand",
-		"cgroups/devices/asm":  "bytes from instructions",
 	}
 }
 
@@ -94,7 +91,7 @@ func libraries() map[string]use {
 		}},
 		"github.com/urfave/cli/v3":                 {"flags are the command line's business", []string{"cli"}},
 		"github.com/containerd/console":            {"the user's terminal is the command line's business", []string{"cli"}},
-		"github.com/cilium/ebpf":                   {"the assembler's tests compare it", []string{"cgroups/devices/asm"}},
+		"github.com/cilium/ebpf":                   {"its assembler makes the device filter", []string{"cgroups/devices", "cgroups/devices/bpf"}},
 		"github.com/godbus/dbus/v5":                {"systemd is spoken to in one place", []string{"cgroups/systemd"}},
 		"github.com/coreos/go-systemd/v22":         {"systemd is spoken to in one place", []string{"cgroups/systemd"}},
 		"github.com/coreos/go-systemd/v22/journal": {"--log journald:", []string{"cli"}},

@@ -77,7 +77,11 @@ func Apply(dir int, f *devices.Filter) error {
 		return err
 	}
 	defer closeAll(old)
-	fd, err := load(devices.Program(f).Encode())
+	code, err := devices.Encode(devices.Program(f))
+	if err != nil {
+		return err
+	}
+	fd, err := load(code)
 	if err != nil {
 		return err
 	}

@@ -237,6 +237,15 @@ func compile(t testing.TB, text string) *devices.Filter {
 	return f
 }
 
+func encode(t testing.TB, f *devices.Filter) []byte {
+	t.Helper()
+	code, err := devices.Encode(devices.Program(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
 func apply(t testing.TB, dir int, f *devices.Filter) {
 	t.Helper()
 	if err := Apply(dir, f); err != nil {
@@ -305,8 +314,8 @@ func TestLife(t *testing.T) {
 func TestOthersStay(t *testing.T) {
 	requireRoot(t)
 	_, dir := newCgroup(t, unified(t))
-	code := devices.Program(compile(t, `[]`)).Encode()
-	foreign := devices.Program(&devices.Filter{}).Encode() // denies everything
+	code := encode(t, compile(t, `[]`))
+	foreign := encode(t, &devices.Filter{}) // denies everything
 	for _, c := range []struct {
 		code []byte
 		name string
@@ -488,7 +497,7 @@ func TestErrors(t *testing.T) {
 	}
 
 	dir, fd := newCgroup(t, hierarchy)
-	code := devices.Program(compile(t, `[]`)).Encode()
+	code := encode(t, compile(t, `[]`))
 	exclusive, err := loadNamed(code, nil, "exclusive")
 	if err != nil {
 		t.Fatal(err)

@@ -29,9 +29,8 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
-
-	"berth/cgroups/devices/asm"
 )
 
 // ProgramName is what bpftool shows for the program of a container. The kernel
