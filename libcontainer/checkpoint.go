@@ -121,6 +121,15 @@ func (c *Container) dump(cr *Checkpoint, path string, preDump, paused bool) (err
 			return err
 		}
 	}
+	yard, err := c.cgroupYard()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, yard.remove()) }()
+	if err := yard.link(); err != nil {
+		return err
+	}
+	o.CgroupYard = yard.folder
 	session, err := criu.Start(path, nil, nil)
 	if err != nil {
 		return err

@@ -64,7 +64,7 @@ func (r *Runtime) Restore(opt *CreateOptions, cr *Checkpoint) (*Container, error
 }
 
 // restore has CRIU make the processes in a cgroup with the config's limits.
-func (m *creation) restore(cr *Checkpoint, path string) error {
+func (m *creation) restore(cr *Checkpoint, path string) (err error) {
 	if cr.Cgroups == criu.CgroupStrict && m.placed() {
 		return errors.New("--manage-cgroups-mode strict wants CRIU to make all cgroups, and the container's own is made before, with its limits: use full, or soft")
 	}
@@ -86,20 +86,17 @@ func (m *creation) restore(cr *Checkpoint, path string) error {
 	if err != nil {
 		return err
 	}
+	yard, err := m.cgroupYard()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, yard.remove()) }()
+	o.CgroupYard = yard.folder
 	files := make([]int, len(o.Inherit))
 	for i := range files {
 		files[i] = o.Inherit[i].FD
 	}
-	session, err := criu.Start(path, files, func() error {
-		// CRIU mounts in the working folder, which therefore must be one of its own mount namespace's.
-		own, err := cr.openFolders()
-		if err != nil {
-			return err
-		}
-		m.fds = append(m.fds, own.images, own.work)
-		o.ImagesFD, o.WorkFD = own.images, own.work
-		return m.bindRoot(o.Root)
-	})
+	session, err := criu.Start(path, files, func() error { return m.prepareMounts(cr, o, yard) })
 	if err != nil {
 		return err
 	}
@@ -132,6 +129,21 @@ func (m *creation) restore(cr *Checkpoint, path string) error {
 		return err
 	}
 	return writePidFile(m.opt.PidFile, m.Pid)
+}
+
+// prepareMounts is called in a mount namespace of CRIU's own, which goes with it.
+func (m *creation) prepareMounts(cr *Checkpoint, o *criu.Options, y yard) error {
+	// CRIU mounts in the working folder, which therefore must be one of this namespace's.
+	own, err := cr.openFolders()
+	if err != nil {
+		return err
+	}
+	m.fds = append(m.fds, own.images, own.work)
+	o.ImagesFD, o.WorkFD = own.images, own.work
+	if err := y.bind(); err != nil {
+		return err
+	}
+	return m.bindRoot(o.Root)
 }
 
 // checkLabel refuses a process that CRIU has brought back without its SELinux label, as one that is built without SELinux

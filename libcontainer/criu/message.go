@@ -63,6 +63,8 @@ type Options struct {
 	// for none.
 	CgroupRoot   []CgroupRoot
 	FreezeCgroup string
+	// CgroupYard is a folder with the cgroup hierarchies by their names, which CRIU mounts by itself otherwise.
+	CgroupYard string
 	// External are resources outside the container, such as "mnt[/data]:/srv/data".
 	External []string
 	Inherit  []InheritFD
@@ -169,6 +171,7 @@ func (o *Options) encode(request Request, inherited []int) message {
 	}
 	opts.text(51, o.ConfigFile)
 	opts.text(53, o.LSMProfile)
+	opts.text(60, o.CgroupYard)
 	opts.text(63, o.LSMMountContext)
 	if o.NetworkLock != 0 {
 		opts.number(64, uint64(o.NetworkLock))

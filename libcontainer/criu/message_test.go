@@ -15,9 +15,9 @@ func TestEncode(t *testing.T) {
 	if got, want := hex.EncodeToString(m), "08ffffffffffffffffff01520161"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	o := Options{ImagesFD: 5, WorkFD: 6, Cgroups: CgroupSoft, Inherit: []InheritFD{{"pipe:[1]", 9}}}
+	o := Options{ImagesFD: 5, WorkFD: 6, Cgroups: CgroupSoft, Inherit: []InheritFD{{"pipe:[1]", 9}}, CgroupYard: "/y"}
 	got := hex.EncodeToString(o.encode(Restore, []int{4}))
-	want := "0802" + "121e" + "0805" + "4804" + "6001" + "880106" + "c00101" + "da010c" + "0a08706970653a5b315d" + "1004" + "900203"
+	want := "0802" + "1223" + "0805" + "4804" + "6001" + "880106" + "c00101" + "da010c" + "0a08706970653a5b315d" + "1004" + "900203" + "e203022f79"
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -161,27 +161,12 @@ func TestCgroupsPathDefaultAndRelative(t *testing.T) {
 // cgroup namespace gives its own options to the whole hierarchy: without nsdelegate, who has a part of it delegated may
 // move processes out of it.
 //
-// It does not run beside others, since CRIU makes such a mount.
+// It does not run beside others, which might make such a mount.
 func TestHierarchyKeepsOptions(t *testing.T) {
 	if !isBerth() {
 		t.Skip("runc and crun make a new mount")
 	}
-	options := func() string {
-		text, err := os.ReadFile("/proc/self/mountinfo")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range parseMountinfo(string(text)) {
-			if m.fstype == "cgroup2" {
-				return m.superOptions
-			}
-		}
-		return ""
-	}
-	before := options()
-	if !strings.Contains(before, "nsdelegate") && !strings.Contains(before, "memory_recursiveprot") {
-		t.Skip("cgroup v2 is not mounted here, or without options that could be lost")
-	}
+	before := needsUnifiedOptions(t)
 	c := newContainer(t, withScript("cat /proc/self/mountinfo"),
 		withMounts(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}))
 	inside := parseMountinfo(c.run().ok(t).stdout)
@@ -192,7 +177,32 @@ func TestHierarchyKeepsOptions(t *testing.T) {
 			want(t, "propagation inside", len(m.optional), 0)
 		}
 	}
-	want(t, "options of the host's hierarchy", options(), before)
+	want(t, "options of the host's hierarchy", unifiedOptions(t), before)
+}
+
+// unifiedOptions are those of the host's cgroup v2 hierarchy.
+func unifiedOptions(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range parseMountinfo(string(text)) {
+		if m.fstype == "cgroup2" {
+			return m.superOptions
+		}
+	}
+	return ""
+}
+
+// needsUnifiedOptions skips the test where there are none that could be lost.
+func needsUnifiedOptions(t *testing.T) string {
+	t.Helper()
+	options := unifiedOptions(t)
+	if !strings.Contains(options, "nsdelegate") && !strings.Contains(options, "memory_recursiveprot") {
+		t.Skip("cgroup v2 is not mounted here, or without options that could be lost")
+	}
+	return options
 }
 
 // A mount of type cgroup shows the hierarchies of the host's layout, with the options of the config, and cannot be

@@ -159,3 +159,37 @@ func TestCRIUConfinement(t *testing.T) {
 	want(t, "label", strings.TrimRight(contentsOf(t, fmt.Sprintf("/proc/%d/attr/current", c.state().Pid)), "\x00\n"), label)
 	c.delete("--force").ok(t)
 }
+
+// CRIU mounts the cgroup hierarchies by itself unless it is told where they are, and by that takes the options of the
+// host's cgroup v2 away (see TestHierarchyKeepsOptions).
+func TestCheckpointKeepsOptions(t *testing.T) {
+	if !isBerth() {
+		t.Skip("runc and crun leave it to CRIU")
+	}
+	needsCRIU(t)
+	before := needsUnifiedOptions(t)
+	mount := withMounts(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}})
+	for _, test := range []struct {
+		name    string
+		options []option
+	}{
+		{"no mount", nil},
+		{"own cgroup namespace", []option{mount, withNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace})}},
+		{"host's cgroup namespace", []option{mount}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			images := t.TempDir()
+			c := newContainer(t, append(test.options, withCount())...)
+			c.startCounting()
+			c.oci("checkpoint", "--pre-dump", "--image-path", filepath.Join(images, "pre"), c.id).ok(t)
+			want(t, "options after a pre-dump", unifiedOptions(t), before)
+			c.oci("checkpoint", "--image-path", filepath.Join(images, "whole"), c.id).ok(t)
+			want(t, "options after a checkpoint", unifiedOptions(t), before)
+			c.oci("restore", "--detach", "--image-path", filepath.Join(images, "whole"), "--bundle", c.bundle, c.id).ok(t)
+			want(t, "options after a restore", unifiedOptions(t), before)
+			_, err := os.Stat(filepath.Join(c.stateRoot, c.id, "criu-cgroups"))
+			want(t, "the folder for CRIU is gone", os.IsNotExist(err), true)
+			c.oci("delete", "--force", c.id).ok(t)
+		})
+	}
+}
