@@ -148,6 +148,9 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 	if err != nil {
 		return nil, err
 	}
+	// One that is not there is told of when it is joined; a plan shows the rest.
+	own, err := ownNamespace(s, specs.CgroupNamespace, "cgroup")
+	host.OwnCgroupNamespace = err == nil && own >= 0
 	lenient := r.Rootless
 	if !host.Has(unix.CAP_SYS_ADMIN) && compile.JoinFlags(s)&unix.CLONE_NEWUSER == 0 {
 		if !m.planned {

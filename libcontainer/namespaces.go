@@ -81,27 +81,36 @@ func owns(user, namespace int) (bool, error) {
 	}
 }
 
+// ownNamespace is the index of a namespace of the config that is named by path and is berth's own, -1 for none. self is
+// its file below /proc/self/ns.
+func ownNamespace(s *specs.Spec, t specs.LinuxNamespaceType, self string) (int, error) {
+	if s.Linux == nil {
+		return -1, nil
+	}
+	at := slices.IndexFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == t && n.Path != "" })
+	if at < 0 {
+		return -1, nil
+	}
+	path := s.Linux.Namespaces[at].Path
+	var own, theirs unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/"+self, &own); err != nil {
+		return -1, fmt.Errorf("stat /proc/self/ns/%s: %w", self, err)
+	}
+	if err := unix.Stat(path, &theirs); err != nil {
+		return -1, fmt.Errorf("linux.namespaces[%d].path: stat %s: %w", at, path, err)
+	}
+	if own.Ino != theirs.Ino || own.Dev != theirs.Dev {
+		return -1, nil
+	}
+	return at, nil
+}
+
 // withoutOwnUserns leaves a user namespace out that is named by path and is
 // berth's own: setns(2) refuses to join that once more.
 func withoutOwnUserns(s *specs.Spec) (*specs.Spec, error) {
-	if s.Linux == nil {
-		return s, nil
-	}
-	at := slices.IndexFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace && n.Path != "" })
+	at, err := ownNamespace(s, specs.UserNamespace, "user")
 	if at < 0 {
-		return s, nil
-	}
-	origin := fmt.Sprintf("linux.namespaces[%d].path", at)
-	path := s.Linux.Namespaces[at].Path
-	var own, theirs unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/user", &own); err != nil {
-		return nil, fmt.Errorf("stat /proc/self/ns/user: %w", err)
-	}
-	if err := unix.Stat(path, &theirs); err != nil {
-		return nil, fmt.Errorf("%s: stat %s: %w", origin, path, err)
-	}
-	if own.Ino != theirs.Ino || own.Dev != theirs.Dev {
-		return s, nil
+		return s, err
 	}
 	out, linux := *s, *s.Linux
 	linux.Namespaces = slices.Delete(slices.Clone(linux.Namespaces), at, at+1)

@@ -103,7 +103,8 @@ func (c *compiler) cgroup2(origin plan.Origin, o *options, at plan.Attach, own s
 // gone from the host. And Linux 6.18 waits for a grace period of RCU then, 10 to 20 ms.
 func (c *compiler) hostsUnified(o *options) string {
 	h := c.Host.Cgroups.Unified()
-	if h == nil || h.Root != "/" || !c.isNew(specs.MountNamespace) || c.has(specs.CgroupNamespace) || c.unprivileged() || len(o.params) > 0 {
+	another := c.has(specs.CgroupNamespace) && !c.Host.OwnCgroupNamespace
+	if h == nil || h.Root != "/" || !c.isNew(specs.MountNamespace) || another || c.unprivileged() || len(o.params) > 0 {
 		return ""
 	}
 	return h.Mountpoint

@@ -27,9 +27,13 @@ func TestHostsUnified(t *testing.T) {
 		change func(*Input)
 		bound  bool
 	}{
-		"plain":                    {func(*Input) {}, true},
-		"cgroup namespace":         {namespace(specs.CgroupNamespace, ""), false},
-		"another's cgroup one":     {namespace(specs.CgroupNamespace, "/proc/1/ns/cgroup"), false},
+		"plain":                {func(*Input) {}, true},
+		"cgroup namespace":     {namespace(specs.CgroupNamespace, ""), false},
+		"another's cgroup one": {namespace(specs.CgroupNamespace, "/proc/1/ns/cgroup"), false},
+		"its own by path": {func(in *Input) {
+			namespace(specs.CgroupNamespace, "/proc/1/ns/cgroup")(in)
+			in.Host.OwnCgroupNamespace = true
+		}, true},
 		"another's mounts":         {namespace(specs.MountNamespace, "/proc/1/ns/mnt"), false},
 		"user namespace":           {func(in *Input) { in.Host.Userns = true }, false},
 		"options of its own":       {func(in *Input) { in.Spec.Mounts[0].Options = []string{"nsdelegate"} }, false},

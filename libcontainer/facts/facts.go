@@ -40,6 +40,9 @@ type Host struct {
 	SysMounts []string
 	// Cgroups is the layout of the host's cgroup hierarchies.
 	Cgroups *cgroups.Layout
+	// OwnCgroupNamespace says that the cgroup namespace which the config names by
+	// path is berth's own.
+	OwnCgroupNamespace bool
 	// RootfsMount is the mount point that the rootfs lies on. It is only
 	// looked for where linux.rootfsPropagation asks for shared mounts.
 	RootfsMount string

@@ -167,17 +167,21 @@ func TestHierarchyKeepsOptions(t *testing.T) {
 		t.Skip("runc and crun make a new mount")
 	}
 	before := needsUnifiedOptions(t)
-	c := newContainer(t, withScript("cat /proc/self/mountinfo"),
-		withMounts(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}}))
-	inside := parseMountinfo(c.run().ok(t).stdout)
-	for _, m := range inside {
-		if m.fstype == "cgroup2" {
-			want(t, "options inside", m.superOptions, before)
-			want(t, "root inside", m.root, "/")
-			want(t, "propagation inside", len(m.optional), 0)
+	mount := withMounts(specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}})
+	for name, options := range map[string][]option{
+		"none":    {mount},
+		"by path": {mount, withNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace, Path: "/proc/self/ns/cgroup"})},
+	} {
+		c := newContainer(t, append(options, withScript("cat /proc/self/mountinfo"))...)
+		for _, m := range parseMountinfo(c.run().ok(t).stdout) {
+			if m.fstype == "cgroup2" {
+				want(t, name+": options inside", m.superOptions, before)
+				want(t, name+": root inside", m.root, "/")
+				want(t, name+": propagation inside", len(m.optional), 0)
+			}
 		}
+		want(t, name+": options of the host's hierarchy", unifiedOptions(t), before)
 	}
-	want(t, "options of the host's hierarchy", unifiedOptions(t), before)
 }
 
 // unifiedOptions are those of the host's cgroup v2 hierarchy.
