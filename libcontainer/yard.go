@@ -34,12 +34,20 @@ func (c *Container) cgroupYard() (yard, error) {
 	return y, os.Mkdir(y.folder, 0o700)
 }
 
-// remove may find a folder that CRIU has made in it, for a hierarchy of the image's alone.
+// remove takes away what is in the yard, a folder too that CRIU has made for a hierarchy of the image's alone. It goes no
+// deeper: there would be cgroups of the host's, were the mounts still to be seen.
 func (y yard) remove() error {
 	if y.folder == "" {
 		return nil
 	}
-	return os.RemoveAll(y.folder)
+	entries, err := os.ReadDir(y.folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		err = errors.Join(err, os.Remove(filepath.Join(y.folder, e.Name())))
+	}
+	return errors.Join(err, os.Remove(y.folder))
 }
 
 // link fills the yard for a CRIU that stays in the host's root.
