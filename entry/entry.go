@@ -22,7 +22,7 @@ var memProfileRate = &runtime.MemProfileRate
 
 // heap is how many bytes of Go's heap most commands touch after this, in whole pages of any
 // size.
-const heap = 512 << 10
+const heap = 384 << 10
 
 // large is a size, in bytes, to which Go gives pages of its own: all over 32 KB. It is a
 // variable, since an object of a constant size would lie on the stack.
