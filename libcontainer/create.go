@@ -149,7 +149,7 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 		return nil, err
 	}
 	// One that is not there is told of when it is joined; a plan shows the rest.
-	own, err := ownNamespace(s, specs.CgroupNamespace, "cgroup")
+	own, err := ownNamespace(s, specs.CgroupNamespace)
 	host.OwnCgroupNamespace = err == nil && own >= 0
 	lenient := r.Rootless
 	if !host.Has(unix.CAP_SYS_ADMIN) && compile.JoinFlags(s)&unix.CLONE_NEWUSER == 0 {

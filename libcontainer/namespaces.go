@@ -81,9 +81,9 @@ func owns(user, namespace int) (bool, error) {
 	}
 }
 
-// ownNamespace is the index of a namespace of the config that is named by path and is berth's own, -1 for none. self is
-// its file below /proc/self/ns.
-func ownNamespace(s *specs.Spec, t specs.LinuxNamespaceType, self string) (int, error) {
+// ownNamespace is the index of a user or cgroup namespace of the config that is named by path and is berth's own, -1 for
+// none.
+func ownNamespace(s *specs.Spec, t specs.LinuxNamespaceType) (int, error) {
 	if s.Linux == nil {
 		return -1, nil
 	}
@@ -93,8 +93,8 @@ func ownNamespace(s *specs.Spec, t specs.LinuxNamespaceType, self string) (int, 
 	}
 	path := s.Linux.Namespaces[at].Path
 	var own, theirs unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/"+self, &own); err != nil {
-		return -1, fmt.Errorf("stat /proc/self/ns/%s: %w", self, err)
+	if err := unix.Stat("/proc/self/ns/"+string(t), &own); err != nil { // both have the kernel's names
+		return -1, fmt.Errorf("stat /proc/self/ns/%s: %w", t, err)
 	}
 	if err := unix.Stat(path, &theirs); err != nil {
 		return -1, fmt.Errorf("linux.namespaces[%d].path: stat %s: %w", at, path, err)
@@ -108,7 +108,7 @@ func ownNamespace(s *specs.Spec, t specs.LinuxNamespaceType, self string) (int, 
 // withoutOwnUserns leaves a user namespace out that is named by path and is
 // berth's own: setns(2) refuses to join that once more.
 func withoutOwnUserns(s *specs.Spec) (*specs.Spec, error) {
-	at, err := ownNamespace(s, specs.UserNamespace, "user")
+	at, err := ownNamespace(s, specs.UserNamespace)
 	if at < 0 {
 		return s, err
 	}
