@@ -127,6 +127,19 @@ func TestHugepageLimitHolds(t *testing.T) {
 	want(t, "output", c.run().ok(t).stdout, "two pages\nnot four\n")
 }
 
+// A container that may use one processor runs on no other.
+func TestCpusetLimitHolds(t *testing.T) {
+	t.Parallel()
+	needsController(t, "cpuset")
+	allowed := withScript("taskset -p 3 $$ >/dev/null 2>&1; grep Cpus_allowed_list /proc/self/status; nproc")
+	all := newContainer(t, allowed).run().ok(t).stdout
+	if strings.HasSuffix(all, "\n1\n") {
+		t.Skip("this host has one processor")
+	}
+	c := newContainer(t, allowed, withResources(func(r *specs.LinuxResources) { r.CPU = &specs.LinuxCPU{Cpus: "1"} }))
+	want(t, "output", c.run().ok(t).stdout, "Cpus_allowed_list:\t1\n1\n")
+}
+
 // newFiles says since which Linux 5 a file is there that not every kernel has which berth runs on.
 var newFiles = map[string]int{"cpu.max.burst": 14, "cpu.idle": 15}
 
