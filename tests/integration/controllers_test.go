@@ -61,6 +61,26 @@ func TestBlockIOLimitsArrive(t *testing.T) {
 	}
 }
 
+// The weight of block I/O arrives, where there is a scheduler that goes by weights.
+func TestBlockIOWeightArrives(t *testing.T) {
+	t.Parallel()
+	needsRoot(t)
+	file := "blkio.bfq.weight"
+	if _, v1 := host.cgroups.v1["blkio"]; !v1 {
+		needsController(t, "io")
+		file = "io.bfq.weight"
+	}
+	c := newContainer(t, withSleep())
+	s := c.startSleeping()
+	if _, err := os.Stat(filepath.Join(cgroupFolder(t, s.Pid, "blkio"), file)); err != nil {
+		t.Skip("this kernel has no scheduler that goes by weights (modprobe bfq)")
+	}
+	c.delete("--force").ok(t)
+	c.reconfigure(withSleep(), withResources(func(r *specs.LinuxResources) { r.BlockIO = &specs.LinuxBlockIO{Weight: ptr(uint16(300))} }))
+	weight := cgroupFile(t, c.startSleeping().Pid, "blkio", file, file)
+	want(t, file, strings.TrimPrefix(weight, "default "), "300")
+}
+
 // A process that writes to a disk past the cgroup's limit waits: 1 MiB at half a MiB a second takes its time.
 func TestBlockIOLimitHolds(t *testing.T) {
 	needsRoot(t)
@@ -127,17 +147,42 @@ func TestHugepageLimitHolds(t *testing.T) {
 	want(t, "output", c.run().ok(t).stdout, "two pages\nnot four\n")
 }
 
-// A container that may use one processor runs on no other.
+// A container that may use one processor runs on no other, and one that may use one memory node takes from no other
+// (which shows something where there are two, as in the machine unified).
 func TestCpusetLimitHolds(t *testing.T) {
 	t.Parallel()
 	needsController(t, "cpuset")
-	allowed := withScript("taskset -p 3 $$ >/dev/null 2>&1; grep Cpus_allowed_list /proc/self/status; nproc")
+	allowed := withScript("taskset -p 3 $$ >/dev/null 2>&1; grep -E '^(Cpus|Mems)_allowed_list' /proc/self/status; nproc")
 	all := newContainer(t, allowed).run().ok(t).stdout
 	if strings.HasSuffix(all, "\n1\n") {
 		t.Skip("this host has one processor")
 	}
-	c := newContainer(t, allowed, withResources(func(r *specs.LinuxResources) { r.CPU = &specs.LinuxCPU{Cpus: "1"} }))
-	want(t, "output", c.run().ok(t).stdout, "Cpus_allowed_list:\t1\n1\n")
+	c := newContainer(t, allowed, withResources(func(r *specs.LinuxResources) { r.CPU = &specs.LinuxCPU{Cpus: "1", Mems: "0"} }))
+	want(t, "output", c.run().ok(t).stdout, "Cpus_allowed_list:\t1\nMems_allowed_list:\t0\n1\n")
+}
+
+// A limit of the misc controller arrives; where the processor has none of what it counts (the keys of encrypted virtual
+// machines), the kernel refuses it, and no container is made without it.
+func TestMiscLimit(t *testing.T) {
+	t.Parallel()
+	needsRoot(t)
+	if _, v1 := host.cgroups.v1["misc"]; v1 || host.cgroups.kind() == "v1" {
+		t.Skip("cgroup v1 takes no linux.resources.unified")
+	}
+	needsController(t, "misc")
+	c := newContainer(t, withSleep(), withResources(func(r *specs.LinuxResources) {
+		r.Unified = map[string]string{"misc.max": "sev 3"}
+	}))
+	if strings.HasPrefix(contents(t, mustOpen(t, filepath.Join(host.cgroups.v2, "misc.capacity"))), "sev ") {
+		wantContains(t, "misc.max", cgroupFile(t, c.startSleeping().Pid, "misc", "", "misc.max")+"\n", "sev 3\n")
+		return
+	}
+	hostUnchanged(t)
+	r := c.create()
+	if r.code == 0 {
+		t.Fatal("a container was made with a limit that the kernel has not taken")
+	}
+	wantContains(t, "error", r.stderr, "misc.max", "invalid argument")
 }
 
 // newFiles says since which Linux 5 a file is there that not every kernel has which berth runs on.

@@ -47,21 +47,29 @@ func needsController(t *testing.T, controller string) {
 // cgroupFile reads a control file of the container's cgroup, by its v1 controller and file, or its v2 file.
 func cgroupFile(t *testing.T, pid int, controller, v1File, v2File string) string {
 	t.Helper()
+	file := v2File
+	if _, v1 := host.cgroups.v1[controller]; v1 {
+		file = v1File
+	}
+	content, err := os.ReadFile(filepath.Join(cgroupFolder(t, pid, controller), file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(content))
+}
+
+// cgroupFolder is a process's cgroup in the controller's v1 hierarchy, or in v2's where it has none.
+func cgroupFolder(t *testing.T, pid int, controller string) string {
+	t.Helper()
 	text, err := os.ReadFile("/proc/" + itoa(pid) + "/cgroup")
 	if err != nil {
 		t.Fatal(err)
 	}
 	paths := membership(string(text))
-	mount, ok := host.cgroups.v1[controller]
-	file, key := v1File, controller
-	if !ok {
-		mount, file, key = host.cgroups.v2, v2File, ""
+	if mount, v1 := host.cgroups.v1[controller]; v1 {
+		return filepath.Join(mount, paths[controller])
 	}
-	content, err := os.ReadFile(filepath.Join(mount, paths[key], file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(string(content))
+	return filepath.Join(host.cgroups.v2, paths[""])
 }
 
 // A fork bomb meets pids.limit: the shell cannot fork more processes than that, and the rest of the host is safe.
@@ -135,6 +143,35 @@ func TestQuotaThrottlesSpinner(t *testing.T) {
 	// One period more than counted may be under way, and a slice of 5 ms may overrun in each.
 	if most := float64(n+1)*0.030 + 0.1; used > most {
 		t.Errorf("%d periods of 25 ms, but the process used %.2f s, more than %.2f s", n, used, most)
+	}
+}
+
+// Of two containers that want the same processor, the one with more shares gets more of it.
+func TestSharesDivideProcessor(t *testing.T) {
+	needsController(t, "cpu")
+	needsController(t, "cpuset")
+	spinner := func(shares uint64) (*container, int) {
+		c := newContainer(t, withScript("echo ready; while test ! -e /begin; do sleep 0.05; done; while :; do :; done"),
+			withResources(func(r *specs.LinuxResources) { r.CPU = &specs.LinuxCPU{Shares: &shares, Cpus: "0"} }))
+		return c, c.startSleeping().Pid
+	}
+	little, pidOfLittle := spinner(512)
+	much, pidOfMuch := spinner(4096)
+	for _, c := range []*container{little, much} {
+		c.writeFile("begin", "", 0o644)
+	}
+	// Counted from when both are at it.
+	spins := func(pid int) func() bool {
+		return func() bool { return cpuSeconds(t, pid) > 0.1 }
+	}
+	waitFor(t, "the one with few shares to spin", spins(pidOfLittle))
+	waitFor(t, "the one with many shares to spin", spins(pidOfMuch))
+	ofLittle, ofMuch := cpuSeconds(t, pidOfLittle), cpuSeconds(t, pidOfMuch)
+	waitFor(t, "1.5 seconds of the one with many shares", func() bool { return cpuSeconds(t, pidOfMuch)-ofMuch >= 1.5 })
+	ofLittle, ofMuch = cpuSeconds(t, pidOfLittle)-ofLittle, cpuSeconds(t, pidOfMuch)-ofMuch
+	// 8 to 1 on v1, 303 to 59 by v2's weights.
+	if ofLittle > ofMuch/3 {
+		t.Errorf("512 shares got %.2f s of the processor while 4096 got %.2f", ofLittle, ofMuch)
 	}
 }
 

@@ -53,6 +53,10 @@ func TestMain(m *testing.M) {
 	if list := os.Getenv(exchanging); list != "" {
 		exchangeForEver(list)
 	}
+	if device := os.Getenv(usingRDMA); device != "" {
+		useRDMA(device)
+		os.Exit(0)
+	}
 	if os.Geteuid() != 0 {
 		code, err := runAsUser(m)
 		if err != nil {

@@ -74,7 +74,7 @@ func integration(name, account string, env ...string) job {
 
 // aroundCgroups matches the tests of the suite whose outcome can depend on the cgroup layout or driver: for layouts and
 // kernels beside those that the whole suite runs on. All machines together are to fit into 25 minutes of two processors.
-const aroundCgroups = "Cgroup|Limit|Quota|DeviceRules|Rounds|Pause|Update|Events|Kill|Delete|Lifecycle|Ps|Concurrent"
+const aroundCgroups = "Cgroup|Limit|Holds|Shares|Weight|Quota|DeviceRules|Rounds|Pause|Update|Events|Kill|Delete|Lifecycle|Ps|Concurrent"
 
 // aroundTheProcess and aroundMounts match further parts of the suite, for one more kernel.
 const (
@@ -94,6 +94,13 @@ const (
 	firstPart  = "^Test[A-M]"
 	secondPart = "^Test[^A-M]"
 )
+
+// rdma is the test of limits on RDMA devices, with a device that is made of the loopback interface. It is not made for
+// the whole suite: the kernel keeps something of each such device in every network namespace.
+func rdma(j job) job {
+	j.before = "modprobe rdma_rxe\nrdma link add rxe0 type rxe netdev lo"
+	return only("TestRDMA", j)
+}
 
 // session is the part of ./session whose names match: what takes systemd or an ordinary user.
 func session(name, account, run string) job {
@@ -142,6 +149,7 @@ func machines() []machine {
 				session("session-root", "root", "TestSystemd|TestDevices"),
 				cgroupTests("live-service", "service", "cgroups/systemd", "TestLive"),
 				bySystemd(only("Rootless", integration("rootless-service", "service", systemdDriver))),
+				bySystemd(rdma(integration("rdma", "root", systemdDriver))),
 				session("session-service", "service", "TestSystemdScope|TestDelegated"),
 				session("session-login", "login", "TestSystemdScope"),
 				bySystemd(engines("engines-root", "root", "TestSystemd")),
@@ -156,6 +164,7 @@ func machines() []machine {
 				// Linux 6.1 has no idmapped mounts of /tmp, a tmpfs.
 				whole(integration("whole", "root", "TMPDIR=/var/tmp")),
 				cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost"),
+				rdma(integration("rdma", "root")),
 				more(hybrid(only(aroundCgroups, integration("hybrid", "root")))),
 			},
 		},
@@ -179,6 +188,7 @@ func machines() []machine {
 				only("Rootless", integration("rootless-service", "service")),
 				only("Rootless", integration("rootless-login", "login")),
 				session("session-login", "login", "TestLimitWithoutDelegation"),
+				rdma(integration("rdma", "root")),
 			},
 		},
 		{
@@ -194,9 +204,10 @@ func machines() []machine {
 			image: bookworm, cmdline: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
 			jobs: []job{
 				selfTest("root", "v1", "systemd", "container"),
-				bySystemd(only("Cgroup|Limit|Quota|DeviceRules|Rounds|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver))),
+				bySystemd(only("Cgroup|Limit|Holds|Shares|Weight|Quota|DeviceRules|Rounds|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver))),
 				cgroupTests("systemd", "root", "cgroups/systemd", "TestLive"),
 				session("session-root", "root", "TestSystemd|TestDevices"),
+				bySystemd(rdma(integration("rdma", "root", systemdDriver))),
 			},
 		},
 		{
@@ -224,7 +235,7 @@ func oldest() machine {
 			more(only(aroundMounts, integration("mounts", "root"))),
 			more(cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost")),
 			more(only("Rootless", integration("rootless-service", "service"))),
-			more(bySystemd(only("Cgroup|Limit|Quota|DeviceRules|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver)))),
+			more(bySystemd(only("Cgroup|Limit|Holds|Shares|Weight|Quota|DeviceRules|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver)))),
 			more(whole(integration("whole", "root"))),
 		},
 	}
