@@ -144,7 +144,7 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 	}
 	m.host = host
 	opt, b := m.opt, m.opt.Bundle
-	s, err := withoutOwnUserns(b.Spec)
+	s, ownUserns, err := withoutOwnUserns(b.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (r *Runtime) compile(m *creation) (*compile.Output, error) {
 		// Such a plan can only be meant for root.
 		host.Permitted, lenient = ^uint64(0), false
 	}
-	in := compile.Input{Spec: s, ID: opt.ID, Bundle: b.Path, Host: host,
+	in := compile.Input{Spec: s, ID: opt.ID, Bundle: b.Path, Host: host, OwnUserns: ownUserns,
 		NoPivot: opt.NoPivot, NoNewKeyring: opt.NoNewKeyring, Wait: opt.Wait, LateEnv: opt.ListenFDs > 0}
 	controlGroup := "/"
 	if m.systemd != nil {

@@ -106,15 +106,16 @@ func ownNamespace(s *specs.Spec, t specs.LinuxNamespaceType) (int, error) {
 }
 
 // withoutOwnUserns leaves a user namespace out that is named by path and is
-// berth's own: setns(2) refuses to join that once more.
-func withoutOwnUserns(s *specs.Spec) (*specs.Spec, error) {
+// berth's own: setns(2) refuses to join that once more. place counts, from 1, to
+// where it was; 0 for nowhere.
+func withoutOwnUserns(s *specs.Spec) (without *specs.Spec, place int, err error) {
 	at, err := ownNamespace(s, specs.UserNamespace)
 	if at < 0 {
-		return s, err
+		return s, 0, err
 	}
 	out, linux := *s, *s.Linux
 	linux.Namespaces = slices.Delete(slices.Clone(linux.Namespaces), at, at+1)
 	linux.UIDMappings, linux.GIDMappings = nil, nil
 	out.Linux = &linux
-	return &out, nil
+	return &out, at + 1, nil
 }

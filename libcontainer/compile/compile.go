@@ -28,6 +28,9 @@ type Input struct {
 	// waits for that.
 	Systemd bool
 
+	// OwnUserns counts, from 1, to where the config has a user namespace in linux.namespaces
+	// that is berth's own and that Spec does not have; 0 for none.
+	OwnUserns int
 	// NoPivot uses MS_MOVE and chroot(2) in place of pivot_root(2).
 	NoPivot bool
 	// NoNewKeyring keeps the caller's session keyring.

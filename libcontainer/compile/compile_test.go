@@ -47,6 +47,15 @@ func TestProblems(t *testing.T) {
 
 		`linux.namespaces[1]: "dream" is no namespace type`: namespaces(mountNS, specs.LinuxNamespace{Type: "dream"}),
 		"linux.namespaces[1]: a mount namespace stands":     namespaces(mountNS, mountNS),
+		// Counted as in the config, of which Spec lacks berth's own user namespace.
+		`linux.namespaces[2]: "behind" is no namespace type`: func(in *Input) {
+			in.OwnUserns = 2
+			in.Spec.Linux.Namespaces = []specs.LinuxNamespace{mountNS, {Type: "behind"}}
+		},
+		`linux.namespaces[1]: "before" is no namespace type`: func(in *Input) {
+			in.OwnUserns = 3
+			in.Spec.Linux.Namespaces = []specs.LinuxNamespace{mountNS, {Type: "before"}}
+		},
 
 		"mounts: need a mount namespace": func(in *Input) {
 			in.Spec.Linux.Namespaces, in.Spec.Mounts = nil, []specs.Mount{bind()}

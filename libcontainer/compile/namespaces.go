@@ -65,6 +65,9 @@ func (c *compiler) compileNamespaces() {
 	for i := range namespaces {
 		n := &namespaces[i]
 		origin := plan.Origin{Field: "linux.namespaces", Index: i}
+		if c.OwnUserns > 0 && i >= c.OwnUserns-1 {
+			origin.Index++ // as the config counts
+		}
 		flag := cloneFlag(n.Type)
 		switch {
 		case flag == 0:
