@@ -28,10 +28,24 @@ func limits(t testing.TB, l *cgroups.Layout, text string) []cgroups.Write {
 	return writes
 }
 
+// kernelAtLeast compares with uname(2)'s release.
+func kernelAtLeast(major, minor int) bool {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	var first, second int
+	n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &first, &second)
+	return n == 2 && (first > major || first == major && second >= minor)
+}
+
 // everything is what this kernel can do of each controller it may have.
 func everything(l *cgroups.Layout) string {
 	var parts []string
-	cpu := `"cpu":{"shares":512,"quota":50000,"period":100000,"burst":10000,"idle":0`
+	cpu := `"cpu":{"shares":512,"quota":50000,"period":100000`
+	if kernelAtLeast(5, 15) {
+		cpu += `,"burst":10000,"idle":0` // since 5.14 and 5.15
+	}
 	if l.Find("cpuset") != nil {
 		cpu += `,"cpus":"0","mems":"0"`
 	}
