@@ -94,15 +94,9 @@ func (r *replay) environment() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=" + r.in("xdg")}
 }
 
-// CRI-O's calls: conmon's create and exec, with conmon itself, and its own.
-func TestCRIO(t *testing.T) {
-	r := newReplay(t, "conmon, with CRI-O's calls", "crio", "sh", "-c", "echo out; trap 'exit 3' TERM; while :; do sleep 0.1; done")
-	noteVersion(r.name, version(t, "conmon"))
-	clean := []string{"env", "-i"}
-	clean = append(clean, r.environment()...)
-	r.prefix = append(clean, berth)
+// crioFeatures asks for the features as CRI-O does, which reads standard output and standard error as one.
+func (r *replay) crioFeatures(t *testing.T) {
 	r.test(t, "features", func(t *testing.T) {
-		// CRI-O reads standard output and standard error as one.
 		cmd := exec.Command(berth, "features")
 		var both bytes.Buffer
 		cmd.Stdout, cmd.Stderr, cmd.Env = &both, &both, r.environment()
@@ -114,6 +108,16 @@ func TestCRIO(t *testing.T) {
 			t.Errorf("not as the schema wants: %v %s", err, strings.Join(differences, "\n"))
 		}
 	})
+}
+
+// CRI-O's calls: conmon's create and exec, with conmon itself, and its own.
+func TestCRIO(t *testing.T) {
+	r := newReplay(t, "conmon, with CRI-O's calls", "crio", "sh", "-c", "echo out; trap 'exit 3' TERM; while :; do sleep 0.1; done")
+	noteVersion(r.name, version(t, "conmon"))
+	clean := []string{"env", "-i"}
+	clean = append(clean, r.environment()...)
+	r.prefix = append(clean, berth)
+	r.crioFeatures(t)
 	r.prefix = append(r.prefix, "--root="+r.in("state"))
 	pid := r.conmon(t, "pid")
 	r.run(t, []check{
