@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -172,6 +173,32 @@ func TestSharesDivideProcessor(t *testing.T) {
 	// 8 to 1 on v1, 303 to 59 by v2's weights.
 	if ofLittle > ofMuch/3 {
 		t.Errorf("512 shares got %.2f s of the processor while 4096 got %.2f", ofLittle, ofMuch)
+	}
+}
+
+// A cgroup has no share of real time but what its config says, and a process that spins under a realtime policy gets that
+// and no more.
+func TestRealtimeLimitHolds(t *testing.T) {
+	needsController(t, "cpu")
+	if _, err := os.Stat(filepath.Join(host.cgroups.v1["cpu"], "cpu.rt_runtime_us")); host.cgroups.v1["cpu"] == "" || err != nil {
+		t.Skip("this kernel does not divide real time among cgroups (CONFIG_RT_GROUP_SCHED, on v1)")
+	}
+	newerThanReference(t, "process.scheduler")
+	realtime := func(cpu *specs.LinuxCPU) *container {
+		return newContainer(t, withCapabilities("CAP_SYS_NICE"), withScript("echo ready; while :; do :; done"),
+			withProcess(func(p *specs.Process) { p.Scheduler = &specs.Scheduler{Policy: specs.SchedFIFO, Priority: 1} }),
+			withResources(func(r *specs.LinuxResources) { r.CPU = cpu }))
+	}
+	r := realtime(&specs.LinuxCPU{}).run().exits(t, 1)
+	wantContains(t, "error without a share", r.stderr, "process.scheduler", "operation not permitted", "linux.resources.cpu.realtimeRuntime")
+
+	c := realtime(&specs.LinuxCPU{RealtimePeriod: ptr(uint64(200000)), RealtimeRuntime: ptr(int64(20000))})
+	began := time.Now()
+	s := c.startSleeping()
+	waitFor(t, "a fifth of a second of real time", func() bool { return cpuSeconds(t, s.Pid) >= 0.2 })
+	// Ten periods' worth, of which one may have been under way and one may overrun.
+	if took := time.Since(began); took < 1600*time.Millisecond {
+		t.Errorf("a spinner with 20 ms in each 200 used 0.2 s within %v", took)
 	}
 }
 
