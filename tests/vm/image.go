@@ -105,6 +105,9 @@ func (i image) key(source string) (string, error) {
 	files := []string{"image", "mirror", "guest/init"}
 	for _, list := range i.lists {
 		files = append(files, "packages/"+list)
+		if list == "module" {
+			files = append(files, "module/Kbuild", "module/misc_keys.c")
+		}
 	}
 	return digest(i.suite, source, files...)
 }

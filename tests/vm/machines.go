@@ -16,7 +16,7 @@ type image struct {
 
 var (
 	// trixie has a recent kernel and systemd, with every cgroup controller on v2.
-	trixie = image{"trixie", []string{"base", "runtimes", "rootless", "lsm", "checkpoint", "engines"}}
+	trixie = image{"trixie", []string{"base", "runtimes", "rootless", "lsm", "checkpoint", "engines", "module"}}
 	// bookworm has the last Debian kernel with cgroup v1's memory and cpuset controllers (6.1), and the last
 	// Debian systemd that mounts v1 without being forced to.
 	bookworm = image{"bookworm", []string{"base", "runtimes", "rootless"}}
@@ -102,6 +102,12 @@ func rdma(j job) job {
 	return only("TestRDMA", j)
 }
 
+// misc is the test of limits on what the misc controller counts, with keys of the module that the image has for it.
+func misc(j job) job {
+	j.before = "modprobe misc_keys"
+	return only("TestMisc", j)
+}
+
 // session is the part of ./session whose names match: what takes systemd or an ordinary user.
 func session(name, account, run string) job {
 	return job{name: name, account: account, pkg: "tests/vm/session", run: run, deadline: 6 * time.Minute}
@@ -152,6 +158,7 @@ func machines() []machine {
 				cgroupTests("live-service", "service", "cgroups/systemd", "TestLive"),
 				bySystemd(only("Rootless", integration("rootless-service", "service", systemdDriver))),
 				bySystemd(rdma(integration("rdma", "root", systemdDriver))),
+				bySystemd(misc(integration("misc", "root", systemdDriver))),
 				session("session-service", "service", "TestSystemdScope|TestDelegated"),
 				session("session-login", "login", "TestSystemdScope"),
 				bySystemd(engines("engines-root", "root", "TestSystemd")),
@@ -191,6 +198,7 @@ func machines() []machine {
 				only("Rootless", integration("rootless-login", "login")),
 				session("session-login", "login", "TestLimitWithoutDelegation"),
 				rdma(integration("rdma", "root")),
+				misc(integration("misc", "root")),
 			},
 		},
 		{
