@@ -76,6 +76,9 @@ func integration(name, account string, env ...string) job {
 // kernels beside those that the whole suite runs on. All machines together are to fit into 25 minutes of two processors.
 const aroundCgroups = "Cgroup|Limit|Holds|Shares|Weight|Quota|DeviceRules|Rounds|Pause|Update|Events|Kill|Delete|Lifecycle|Ps|Concurrent"
 
+// limitsHold matches the tests that see the kernel enforce a limit from inside.
+const limitsHold = "Holds$|TestPidsLimit|TestMemoryLimit|TestEventsOOM|TestQuota|TestShares|TestDeviceRules"
+
 // aroundTheProcess and aroundMounts match further parts of the suite, for one more kernel.
 const (
 	aroundTheProcess = "Exec|Terminal|Seccomp|Notify|Hook|Signal|Schedul|Affinity|Priority|F[Dd]s|Descriptor|Keyring|Capab|Rlimit|Cwd|Personality|NoNewPriv"
@@ -98,7 +101,7 @@ const (
 // rdma is the test of limits on RDMA devices, with a device that is made of the loopback interface. It is not made for
 // the whole suite: the kernel keeps something of each such device in every network namespace.
 func rdma(j job) job {
-	j.before = "modprobe rdma_rxe\nrdma link add rxe0 type rxe netdev lo"
+	j.before += "modprobe rdma_rxe\nrdma link show rxe0/1 2>/dev/null || rdma link add rxe0 type rxe netdev lo\n"
 	return only("TestRDMA", j)
 }
 
@@ -174,6 +177,7 @@ func machines() []machine {
 				whole(integration("whole", "root", "TMPDIR=/var/tmp")),
 				cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost"),
 				rdma(integration("rdma", "root")),
+				only(limitsHold, hybrid(rdma(integration("hybrid-limits", "root")))),
 				more(hybrid(only(aroundCgroups, integration("hybrid", "root")))),
 			},
 		},
@@ -253,10 +257,13 @@ func oldest() machine {
 
 // hybrid adds a v2 hierarchy beside those of v1 for the job and all that come after it in the boot.
 func hybrid(j job) job {
-	j.before = `mount -o remount,rw /sys/fs/cgroup
-mkdir /sys/fs/cgroup/unified
-mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup/unified
-mount -o remount,ro /sys/fs/cgroup`
+	j.before += `mountpoint -q /sys/fs/cgroup/unified || {
+	mount -o remount,rw /sys/fs/cgroup
+	mkdir /sys/fs/cgroup/unified
+	mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup/unified
+	mount -o remount,ro /sys/fs/cgroup
+}
+`
 	return j
 }
 
