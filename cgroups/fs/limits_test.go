@@ -28,15 +28,10 @@ func limits(t testing.TB, l *cgroups.Layout, text string) []cgroups.Write {
 	return writes
 }
 
-// kernelAtLeast compares with uname(2)'s release.
+// kernelAtLeast compares with this kernel's release.
 func kernelAtLeast(major, minor int) bool {
 	var name unix.Utsname
-	if unix.Uname(&name) != nil {
-		return false
-	}
-	var first, second int
-	n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &first, &second)
-	return n == 2 && (first > major || first == major && second >= minor)
+	return unix.Uname(&name) == nil && atLeast(unix.ByteSliceToString(name.Release[:]), major, minor)
 }
 
 // everything is what this kernel can do of each controller it may have.

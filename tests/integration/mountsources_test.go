@@ -60,15 +60,7 @@ func TestBindFromAnotherUsersFUSE(t *testing.T) {
 // fuseIdmaps tells whether the kernel has idmapped mounts of FUSE.
 func fuseIdmaps(t *testing.T) bool {
 	t.Helper()
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
-	}
-	var major, minor int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
-		t.Fatal(err)
-	}
-	return major > 6 || major == 6 && minor >= 12
+	return kernelAtLeast(t, 6, 12)
 }
 
 // A FUSE mount is idmapped where its server allows that; where not, and for an overlay, the kernel refuses, and the

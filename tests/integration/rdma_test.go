@@ -23,13 +23,16 @@ const (
 	uverbsAllocPD    = 3 // makes a protection domain, which is one of its objects
 )
 
+// uverbsAnswer is where a device's answers go. The kernel is told its address as a number, which a variable of a
+// function's may not keep: stacks move.
+var uverbsAnswer [8]uint32
+
 // uverbs makes one call of an RDMA device: a command whose argument is where its answer goes, of that many words.
 func uverbs(device *os.File, command uint32, words uint16) error {
-	answer := new([8]uint32)
 	request := binary.NativeEndian.AppendUint32(nil, command)
 	request = binary.NativeEndian.AppendUint16(request, 4) // words of this request
 	request = binary.NativeEndian.AppendUint16(request, words)
-	request = binary.NativeEndian.AppendUint64(request, uint64(uintptr(unsafe.Pointer(answer))))
+	request = binary.NativeEndian.AppendUint64(request, uint64(uintptr(unsafe.Pointer(&uverbsAnswer))))
 	_, err := device.Write(request)
 	return err
 }

@@ -76,6 +76,9 @@ func integration(name, account string, env ...string) job {
 // kernels beside those that the whole suite runs on. All machines together are to fit into 25 minutes of two processors.
 const aroundCgroups = "Cgroup|Limit|Holds|Shares|Weight|Quota|DeviceRules|Rounds|Pause|Update|Events|Kill|Delete|Lifecycle|Ps|Concurrent"
 
+// aroundSystemd matches those of them that machines take which have systemd's driver for no more than that.
+const aroundSystemd = "Cgroup|Limit|Holds|Shares|Weight|Quota|DeviceRules|Rounds|Pause|Update|Events|Lifecycle"
+
 // limitsHold matches the tests that see the kernel enforce a limit from inside.
 const limitsHold = "Holds$|TestPidsLimit|TestMemoryLimit|TestEventsOOM|TestQuota|TestShares|TestDeviceRules"
 
@@ -107,7 +110,7 @@ func rdma(j job) job {
 
 // misc is the test of limits on what the misc controller counts, with keys of the module that the image has for it.
 func misc(j job) job {
-	j.before = "modprobe misc_keys"
+	j.before += "modprobe misc_keys\n"
 	return only("TestMisc", j)
 }
 
@@ -218,7 +221,7 @@ func machines() []machine {
 			image: bookworm, cmdline: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1 lsm=landlock,yama,bpf",
 			jobs: []job{
 				selfTest("root", "v1", "systemd", "container"),
-				bySystemd(only("Cgroup|Limit|Holds|Shares|Weight|Quota|DeviceRules|Rounds|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver))),
+				bySystemd(only(aroundSystemd, integration("root-systemd", "root", systemdDriver))),
 				cgroupTests("systemd", "root", "cgroups/systemd", "TestLive"),
 				session("session-root", "root", "TestSystemd|TestDevices"),
 				bySystemd(rdma(integration("rdma", "root", systemdDriver))),
@@ -249,7 +252,7 @@ func oldest() machine {
 			more(only(aroundMounts, integration("mounts", "root"))),
 			more(cgroupTests("cgroupfs", "root", "cgroups/fs", "TestHost")),
 			more(only("Rootless", integration("rootless-service", "service"))),
-			more(bySystemd(only("Cgroup|Limit|Holds|Shares|Weight|Quota|DeviceRules|Pause|Update|Events|Lifecycle", integration("root-systemd", "root", systemdDriver)))),
+			more(bySystemd(only(aroundSystemd, integration("root-systemd", "root", systemdDriver)))),
 			more(whole(integration("whole", "root"))),
 		},
 	}

@@ -42,7 +42,11 @@ static int __init begin(void)
 
 	if (err)
 		return err;
-	return proc_create("misc_keys", 0444, NULL, &keys) ? 0 : -ENOMEM;
+	if (!proc_create("misc_keys", 0444, NULL, &keys)) {
+		misc_cg_set_capacity(MISC_CG_RES_SEV, 0);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 static void __exit end(void)
