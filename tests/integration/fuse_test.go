@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -60,11 +61,17 @@ func (s fuseServer) mount(t *testing.T) string {
 		unix.Close(device)
 		t.Fatalf("mount FUSE: %v", err)
 	}
-	go s.serve(device) // until the last mount of it is gone
+	known := make(chan struct{})
+	go s.serve(device, known) // until the last mount of it is gone
+	// The mount is there before the kernel has asked what the server allows.
+	<-known
 	return folder
 }
 
-func (s fuseServer) serve(device int) {
+// serve closes known when the kernel has been told what the server allows, or will never be.
+func (s fuseServer) serve(device int, known chan struct{}) {
+	tell := sync.OnceFunc(func() { close(known) })
+	defer tell()
 	defer unix.Close(device)
 	request := make([]byte, 1<<17)
 	for {
@@ -85,6 +92,9 @@ func (s fuseServer) serve(device int) {
 		out = append(out, request[8:16]...) // the request's number
 		if _, err := unix.Write(device, append(out, body...)); err != nil && !errors.Is(err, unix.ENOENT) {
 			return
+		}
+		if op == fuseInit {
+			tell()
 		}
 	}
 }
