@@ -330,7 +330,9 @@ func (e *execution) created(passwd, program int) error {
 	if e.compile.SeccompAt == plan.PointCreated {
 		fds = append(fds, program)
 	}
-	if err := e.process.Answer(plan.PointCreated, home, fds...); err != nil {
+	if err := e.process.Answer(plan.PointCreated, home, fds...); errors.Is(err, io.EOF) {
+		return e.vanished()
+	} else if err != nil {
 		return err
 	}
 	if err := executed(e.process); err != nil {

@@ -198,9 +198,12 @@ func (m *creation) created(passwd, program int) error {
 		if err := writePidFile(m.opt.PidFile, m.Pid); err != nil {
 			return err
 		}
-		return m.process.Answer(plan.PointCreated, late, fds...)
 	}
-	if err := m.process.Answer(plan.PointCreated, late, fds...); err != nil {
+	err = m.process.Answer(plan.PointCreated, late, fds...)
+	if errors.Is(err, io.EOF) {
+		return m.vanished()
+	}
+	if m.opt.Wait || err != nil {
 		return err
 	}
 	if err := executed(m.process); err != nil {

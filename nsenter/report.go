@@ -184,7 +184,8 @@ func printable(detail []byte) string {
 func isControl(r rune) bool { return !unicode.IsPrint(r) }
 
 // Answer lets the executor go on from a point, with data and descriptors for
-// it. It may be given before the executor gets there.
+// it. It may be given before the executor gets there. One that has ended is told of by Recv;
+// after the last point nobody asks Recv for that, so there it is io.EOF.
 func (p *Process) Answer(point plan.Point, data []byte, fds ...int) error {
 	if len(data) > plan.ReplyData {
 		return fmt.Errorf("answer at %s: %d bytes are more than the %d that fit", point, len(data), plan.ReplyData)
@@ -201,7 +202,10 @@ func (p *Process) Answer(point plan.Point, data []byte, fds ...int) error {
 	}
 	err := unix.Sendmsg(p.socket, msg, oob, nil, unix.MSG_NOSIGNAL)
 	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
-		return nil // it has ended; its report, which Recv returns, says why
+		if point == plan.PointCreated {
+			return io.EOF
+		}
+		return nil // its report, which Recv returns, says why
 	}
 	if err != nil {
 		return fmt.Errorf("answer the executor at %s: %w", point, err)

@@ -264,12 +264,15 @@ func TestAnswerRefuses(t *testing.T) {
 		t.Error("more than fits is sent")
 	}
 	// The executor has ended: what its report says is what matters, not that
-	// nobody heard the answer.
+	// nobody heard the answer. After the last answer there is none.
 	if err := unix.Close(executor); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Answer(plan.PointCreated, nil); err != nil {
+	if err := p.Answer(plan.PointSeccomp, nil); err != nil {
 		t.Errorf("to an executor that has ended: %v", err)
+	}
+	if err := p.Answer(plan.PointCreated, nil); !errors.Is(err, io.EOF) {
+		t.Errorf("the last answer, to an executor that has ended: %v", err)
 	}
 	p.Close()
 	if err := p.Answer(plan.PointCreated, nil); err == nil || !strings.HasPrefix(err.Error(), "answer the executor at created: ") {

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // strayFiles opens files as a careless caller might leave them open for the runtime, from descriptor 3 on. Each holds
@@ -173,6 +175,52 @@ func TestPidfdSocket(t *testing.T) {
 		}
 		wantContains(t, "error", r.stderr, "--pidfd-socket", "/no/socket")
 	}
+}
+
+// A process that is killed after its last word and before the last answer was never created: create says so, and
+// leaves nothing. A pidfd socket that takes no connection yet keeps create there.
+func TestKilledBeforeLastAnswer(t *testing.T) {
+	berthOnly(t, "its words, its state file")
+	t.Parallel()
+	c := newContainer(t, withSleep())
+	path := filepath.Join(filepath.Dir(c.bundle), "full")
+	listener, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(listener)
+	first, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(first)
+	for _, err := range []error{unix.Bind(listener, &unix.SockaddrUnix{Name: path}), unix.Listen(listener, 0),
+		unix.Connect(first, &unix.SockaddrUnix{Name: path})} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	created := make(chan result)
+	go func() { created <- c.create("--pidfd-socket", path) }()
+	var s state
+	waitFor(t, "create has kept the state", func() bool {
+		text, err := os.ReadFile(filepath.Join(c.stateRoot, c.id, "state.json"))
+		return err == nil && json.Unmarshal(text, &s) == nil && s.Pid != 0
+	})
+	sendSignal(t, s.Pid, unix.SIGKILL)
+	waitFor(t, "the process is a zombie", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.Pid))
+		return err == nil && strings.Contains(string(stat), ") Z ")
+	})
+	connection, _, err := unix.Accept(listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(connection)
+	r := (<-created).exits(t, 1)
+	wantContains(t, "error", r.stderr, "was killed while it was set up (SIGKILL)")
+	want(t, "lines", strings.Count(r.stderr, "\n"), 1)
+	c.oci("state", c.id).exits(t, 1)
 }
 
 // pidOf reads which process a pidfd refers to; pidfd_open(2), proc_pid_fdinfo(5).
