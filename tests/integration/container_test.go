@@ -182,7 +182,33 @@ func (c *container) output() string {
 
 func (c *container) start() result {
 	c.t.Helper()
-	return c.oci("start", c.id)
+	r := c.oci("start", c.id)
+	if r.code != 0 {
+		c.logEnd()
+	}
+	return r
+}
+
+// logEnd logs how the process of a container ended that was created, where the reaper knows.
+func (c *container) logEnd() {
+	c.t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.stateRoot, c.id, "state.json"))
+	if err != nil {
+		return
+	}
+	var s struct {
+		Pid  int `json:"pid"`
+		Runc int `json:"init_process_pid"`
+	}
+	if json.Unmarshal(text, &s) != nil {
+		return
+	}
+	pid := max(s.Pid, s.Runc)
+	children.mutex.Lock()
+	defer children.mutex.Unlock()
+	if code, ok := children.exits[pid]; ok {
+		c.t.Logf("the process of the created container, %d, ended with %d (128 and a signal's number, or its status)", pid, code)
+	}
 }
 
 func (c *container) kill(signal string) result {

@@ -107,6 +107,7 @@ func checkLabelRefused(t *testing.T, c *container, what string) {
 // checkLabelled starts the container and asks the host's /proc what it is confined by.
 func checkLabelled(t *testing.T, c *container, what, confined string) {
 	t.Helper()
+	t.Log(what) // for a failure to start
 	pid := c.startSleeping().Pid
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/attr/current", pid))
 	if err != nil || strings.TrimRight(string(text), "\n\x00") != confined {

@@ -57,6 +57,7 @@ type answer struct {
 	exit      string // "" when the job did not end
 	left      string
 	diagnosis string
+	kernel    string // what the kernel logged during a job that failed
 	after     string
 	seconds   int
 }
@@ -70,7 +71,7 @@ func judgeJob(ctx context.Context, name, folder string, allowed *skipList) outco
 		}
 		return strings.TrimSpace(string(text))
 	}
-	a := answer{exit: read("exit"), left: read("left"), diagnosis: read("diagnosis"), after: read("after")}
+	a := answer{exit: read("exit"), left: read("left"), diagnosis: read("diagnosis"), kernel: read("kernel"), after: read("after")}
 	fmt.Sscan(read("seconds"), &a.seconds)
 	raw, _ := os.ReadFile(filepath.Join(folder, "output"))
 	events, err := convert(ctx, name, raw)
@@ -202,6 +203,18 @@ func (o *outcome) judgeEnd(a answer, plain string) {
 	}
 	if a.left != "" {
 		o.fail("left", "left on the machine after the job:\n"+a.left+"\n")
+	}
+	if len(o.failed) > 0 && a.kernel != "" {
+		o.tell("the kernel's log of the job ends with:\n" + lastLines(a.kernel, 20) + "\n")
+	}
+}
+
+// tell adds to the last failure what may explain it.
+func (o *outcome) tell(text string) {
+	last := &o.failed[len(o.failed)-1]
+	last.output += text
+	for line := range strings.Lines(text) {
+		o.events = append(o.events, event{Action: "output", Package: o.job, Output: line})
 	}
 }
 

@@ -91,6 +91,18 @@ func TestJudgeEnds(t *testing.T) {
 	}
 }
 
+// What the kernel logged is told with a failure.
+func TestJudgeKernel(t *testing.T) {
+	o := outcomeOf(t, programOutput, answer{exit: "1", kernel: "segfault at 0"}, "v1/* TestC the kernel has no rdma device")
+	last := o.failed[len(o.failed)-1]
+	if !strings.Contains(last.output, "segfault at 0\n") || strings.Contains(o.failed[0].output, "segfault") {
+		t.Errorf("failures: %+v", o.failed)
+	}
+	if e := o.events[len(o.events)-1]; e.Action != "output" || e.Output != "segfault at 0\n" || e.Test != "" {
+		t.Errorf("the last event is %+v", e)
+	}
+}
+
 // A job that the machine never came to the end of says so, for the caller to add why.
 func TestJudgeUnfinished(t *testing.T) {
 	if o := outcomeOf(t, "", answer{}, ""); !o.unfinished || len(o.failed) != 0 {
