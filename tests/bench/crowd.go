@@ -166,6 +166,9 @@ func measureThroughput(b *bench, r *Result) error {
 	trials = b.withFloor(r, trials, bundle, func(floor string) (cost, error) {
 		return b.watch.timeMany(b.opt.starts, crowdJobs, floor, "-")
 	})
+	trials = b.withGoAndFloor(r, trials, bundle, func(argv ...string) (cost, error) {
+		return b.watch.timeMany(b.opt.starts, crowdJobs, append(argv, "-")...)
+	})
 	r.Rounds = min(r.Rounds, throughputRounds)
 	r.Series, err = b.inTurnsAfter(1, r.Rounds, trials)
 	for i := range r.Series {

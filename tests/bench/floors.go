@@ -89,6 +89,35 @@ func (b *bench) listFloor(c *contestant) ([]string, error) {
 // emptyGo is a Go program that does nothing.
 const emptyGo = "package main\n\nfunc main() {}\n"
 
+// buildGo builds a Go program: a copy, as berth is, since the linker's own file is slower to map.
+func buildGo(source, output, ldflags string) error {
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w "+ldflags, "-o", output+".linked", source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	if out, err := exec.Command("install", "-m", "0755", output+".linked", output).CombinedOutput(); err != nil {
+		return fmt.Errorf("install: %w: %s", err, out)
+	}
+	return nil
+}
+
+// withGoAndFloor adds the floor behind a start of Go to the trials that have a floor: a Go program that starts as berth
+// does, and then only becomes the floor (programs/becomes). It is the least that a runtime in Go can take.
+func (b *bench) withGoAndFloor(r *Result, trials []trial, bundle string, run func(argv ...string) (cost, error)) []trial {
+	last := trials[len(trials)-1]
+	if last.name != "floor" {
+		return trials
+	}
+	becomes := filepath.Join(b.opt.scratch, "becomes")
+	if err := buildGo("berth/tests/bench/programs/becomes", becomes, "-E berth/entry.entry"); err != nil {
+		r.Notes = append(r.Notes, "no floor behind a start of Go: "+oneLine(err))
+		return trials
+	}
+	floor := filepath.Join(bundle, "floor")
+	return append(trials, trial{"Go, then the floor", func() (cost, error) { return run(becomes, floor) }})
+}
+
 // measureStart is what it takes until berth can do anything: its version, beside a Go program that does nothing, and a C
 // program that does nothing.
 func measureStart(b *bench, r *Result) error {
@@ -97,15 +126,9 @@ func measureStart(b *bench, r *Result) error {
 		return err
 	}
 	trials := b.forEach(func(c *contestant) (cost, error) { return b.watch.time(c.path, "--version") })
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", empty+".linked", source)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		r.Notes = append(r.Notes, "no empty Go program: "+oneLine(fmt.Errorf("%w: %s", err, out)))
+	if err := buildGo(source, empty, ""); err != nil {
+		r.Notes = append(r.Notes, "no empty Go program: "+oneLine(err))
 	} else {
-		// A copy, as berth is: the linker's own file is slower to map.
-		if out, err := exec.Command("install", "-m", "0755", empty+".linked", empty).CombinedOutput(); err != nil {
-			return fmt.Errorf("install: %w: %s", err, out)
-		}
 		trials = append(trials, trial{"empty Go program", func() (cost, error) { return b.watch.time(empty) }})
 	}
 	nothing := filepath.Join(b.opt.scratch, "nothing")
