@@ -14,6 +14,7 @@ import (
 // refuses ends it; the error names its origin, the value, the file and the
 // kernel's reason, and what to do. The caller then removes the cgroup.
 func (m *Manager) Apply(writes []cgroups.Write) error {
+	defer m.written.close()
 	return m.apply(writes, nil)
 }
 
@@ -38,6 +39,7 @@ func (m *Manager) Update(writes []cgroups.Write) error {
 	for i, j := 0, len(undo)-1; i < j; i, j = i+1, j-1 {
 		undo[i], undo[j] = undo[j], undo[i]
 	}
+	defer m.written.close()
 	if undoErr := m.apply(undo, nil); undoErr != nil {
 		return fmt.Errorf("%w; and the limits changed before could not be set back: %w", err, undoErr)
 	}
@@ -168,7 +170,7 @@ func (m *Manager) applyOne(w *cgroups.Write, undo *[]cgroups.Write) error {
 // writeOne writes one file, and notes how to undo it.
 func (m *Manager) writeOne(w *cgroups.Write, dir int, file, value string, undo *[]cgroups.Write) error {
 	if undo == nil {
-		return writeFile(dir, file, value)
+		return m.written.write(dir, file, value)
 	}
 	before, err := readFile(dir, file, make([]byte, 0, 256))
 	if err != nil {

@@ -94,6 +94,40 @@ func writeFile(dir int, name, value string) error {
 		return err
 	}
 	defer unix.Close(fd)
+	return write(fd, value)
+}
+
+// openedFile is a control file that is kept open for the next write to it. A list of
+// device rules is many to one file, and opening it takes longer than writing.
+type openedFile struct {
+	dir    int
+	name   string
+	fd     int
+	opened bool
+}
+
+// write writes to the file, the one that is open or another in its place.
+func (o *openedFile) write(dir int, name, value string) error {
+	if !o.opened || o.dir != dir || o.name != name {
+		o.close()
+		fd, err := openFile(dir, name, unix.O_WRONLY)
+		if err != nil {
+			return err
+		}
+		*o = openedFile{dir: dir, name: name, fd: fd, opened: true}
+	}
+	return write(o.fd, value)
+}
+
+func (o *openedFile) close() {
+	if o.opened {
+		unix.Close(o.fd)
+		o.opened = false
+	}
+}
+
+// write writes a value in one write(2), which is what a control file takes.
+func write(fd int, value string) error {
 	b := []byte(value)
 	return interrupted(func() error {
 		n, err := unix.Write(fd, b)

@@ -15,6 +15,7 @@ import (
 // goroutines at once. Close gives the descriptors back.
 type Manager struct {
 	folders []folder
+	written openedFile
 }
 
 type folder struct {

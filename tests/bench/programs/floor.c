@@ -230,13 +230,18 @@ static int op_loopback(void)
 	return r;
 }
 
+static int write_text(int fd, const char *data)
+{
+	return write(fd, data, strlen(data)) < 0 ? -1 : 0;
+}
+
 static int write_file(int dir, const char *path, const char *data)
 {
 	int fd = openat(dir, path, O_WRONLY | O_CLOEXEC);
-	ssize_t n = write(fd, data, strlen(data));
+	int r = write_text(fd, data);
 
 	close(fd);
-	return n < 0 ? -1 : 0;
+	return r;
 }
 
 static int op_write_slot(int *slot, const char *data)
@@ -360,6 +365,24 @@ static const char *in_folder(int folder, const char *file)
 	return path;
 }
 
+/* Writes to one file come one after the other, and it is opened once for them. */
+static int set_limits(void)
+{
+	int fd = -1;
+
+	for (int i = 0; limits[i].file; i++) {
+		if (i == 0 || limits[i].folder != limits[i - 1].folder || strcmp(limits[i].file, limits[i - 1].file)) {
+			if (fd >= 0)
+				close(fd);
+			NEED(fd = open(in_folder(limits[i].folder, limits[i].file), O_WRONLY | O_CLOEXEC));
+		}
+		NEED(write_text(fd, limits[i].value));
+	}
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
 static int make_cgroup(int *unified)
 {
 	for (int i = 0; folders[i].path; i++) {
@@ -380,9 +403,7 @@ static int make_cgroup(int *unified)
 		NEED(tasks[i] = openat(dir, "tasks", O_WRONLY | O_CLOEXEC));
 		close(dir);
 	}
-	for (int i = 0; limits[i].file; i++)
-		NEED(write_file(AT_FDCWD, in_folder(limits[i].folder, limits[i].file), limits[i].value));
-	return 0;
+	return set_limits();
 }
 
 /* A first argument is the suffix. */
