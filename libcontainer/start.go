@@ -25,11 +25,8 @@ func (r *Runtime) Start(id string) error {
 		if err != nil {
 			return err
 		}
-		if status == StatePaused {
-			return fmt.Errorf("cannot start container %q: it is paused: resume it first", id)
-		}
 		if status != specs.StateCreated {
-			return fmt.Errorf("cannot start container %q: it is %s, not created", id, status)
+			return fmt.Errorf("cannot start container %q: it is %s, not created: %s", id, status, insteadOfStart(status))
 		}
 		if s, err = c.Spec(); err != nil {
 			return err
@@ -47,6 +44,17 @@ func (r *Runtime) Start(id string) error {
 	}
 	// Without the lock: a hook may well ask for the container's state to change.
 	return r.Poststart(started, s)
+}
+
+// insteadOfStart says what to do with a container that is not created.
+func insteadOfStart(status specs.ContainerState) string {
+	switch status {
+	case StatePaused:
+		return "resume it first"
+	case specs.StateStopped:
+		return "its process has ended: delete it, and create it again"
+	}
+	return "it was started before"
 }
 
 // beforeStart runs the startContainer hooks.

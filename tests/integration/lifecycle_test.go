@@ -97,12 +97,18 @@ func TestStartOfWrongStates(t *testing.T) {
 	r := c.start().exits(t, 1)
 	wantContains(t, "start of an unknown container", r.stderr, "does not exist")
 	s := c.startSleeping()
-	c.start().exits(t, 1)
+	r = c.start().exits(t, 1)
+	if isBerth() {
+		wantContains(t, "second start", r.stderr, "it is running, not created", "it was started before")
+	}
 	want(t, "status after a second start", c.state().Status, "running")
 	want(t, "pid after a second start", c.state().Pid, s.Pid)
 	c.kill("KILL").ok(t)
 	c.waitStatus("stopped")
-	c.start().exits(t, 1)
+	r = c.start().exits(t, 1)
+	if isBerth() {
+		wantContains(t, "start of the stopped container", r.stderr, "it is stopped, not created", "delete it, and create it again")
+	}
 	want(t, "status after a start of the stopped container", c.state().Status, "stopped")
 }
 
