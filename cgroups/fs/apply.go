@@ -14,7 +14,6 @@ import (
 // refuses ends it; the error names its origin, the value, the file and the
 // kernel's reason, and what to do. The caller then removes the cgroup.
 func (m *Manager) Apply(writes []cgroups.Write) error {
-	defer m.written.close()
 	return m.apply(writes, nil)
 }
 
@@ -39,7 +38,6 @@ func (m *Manager) Update(writes []cgroups.Write) error {
 	for i, j := 0, len(undo)-1; i < j; i, j = i+1, j-1 {
 		undo[i], undo[j] = undo[j], undo[i]
 	}
-	defer m.written.close()
 	if undoErr := m.apply(undo, nil); undoErr != nil {
 		return fmt.Errorf("%w; and the limits changed before could not be set back: %w", err, undoErr)
 	}
@@ -108,6 +106,7 @@ func (m *Manager) home(w *cgroups.Write) (*folder, int, error) {
 // apply writes in order; where undo is given, it gets a write for each that
 // succeeded that brings back what was there.
 func (m *Manager) apply(writes []cgroups.Write, undo *[]cgroups.Write) error {
+	defer m.written.close()
 	for len(writes) > 0 {
 		n := 1
 		for writes[0].Group != 0 && n < len(writes) && writes[n].Group == writes[0].Group {

@@ -100,29 +100,28 @@ func writeFile(dir int, name, value string) error {
 // openedFile is a control file that is kept open for the next write to it. A list of
 // device rules is many to one file, and opening it takes longer than writing.
 type openedFile struct {
-	dir    int
-	name   string
-	fd     int
-	opened bool
+	dir  int
+	name string // "" while none is open
+	fd   int
 }
 
 // write writes to the file, the one that is open or another in its place.
 func (o *openedFile) write(dir int, name, value string) error {
-	if !o.opened || o.dir != dir || o.name != name {
+	if o.dir != dir || o.name != name {
 		o.close()
 		fd, err := openFile(dir, name, unix.O_WRONLY)
 		if err != nil {
 			return err
 		}
-		*o = openedFile{dir: dir, name: name, fd: fd, opened: true}
+		*o = openedFile{dir, name, fd}
 	}
 	return write(o.fd, value)
 }
 
 func (o *openedFile) close() {
-	if o.opened {
+	if o.name != "" {
 		unix.Close(o.fd)
-		o.opened = false
+		o.name = ""
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // goroutines at once. Close gives the descriptors back.
 type Manager struct {
 	folders []folder
-	written openedFile
+	written openedFile // while limits are written
 }
 
 type folder struct {

@@ -117,6 +117,9 @@ func (b *bench) hasCommand(name string) bool {
 	return exec.Command(b.contestants[0].path, name, "--help").Run() == nil
 }
 
+// floorOf is where a bundle's floor is.
+func floorOf(bundle string) string { return filepath.Join(bundle, "floor") }
+
 // floor compiles the floor for a bundle and returns the program.
 func (b *bench) floor(bundle string) (string, error) {
 	config, err := os.ReadFile(filepath.Join(bundle, "config.json"))
@@ -131,7 +134,7 @@ func (b *bench) floor(bundle string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(bundle, "floor")
+	path := floorOf(bundle)
 	return path, compileC("floor.c", path, map[string]string{"steps.h": steps})
 }
 

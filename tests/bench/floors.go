@@ -114,8 +114,7 @@ func (b *bench) withGoAndFloor(r *Result, trials []trial, bundle string, run fun
 		r.Notes = append(r.Notes, "no floor behind a start of Go: "+oneLine(err))
 		return trials
 	}
-	floor := filepath.Join(bundle, "floor")
-	return append(trials, trial{"Go, then the floor", func() (cost, error) { return run(becomes, floor) }})
+	return append(trials, trial{"Go, then the floor", func() (cost, error) { return run(becomes, floorOf(bundle)) }})
 }
 
 // measureStart is what it takes until berth can do anything: its version, beside a Go program that does nothing, and a C
