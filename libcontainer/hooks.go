@@ -15,6 +15,7 @@ import (
 
 	"berth/entry"
 	"berth/libcontainer/compile"
+	"berth/memfd"
 	"berth/nsenter"
 )
 
@@ -194,7 +195,7 @@ func (k *hooks) runOne(h *specs.Hook, input []byte) error {
 		return err
 	}
 	defer out.close()
-	stdin, err := nsenter.Sealed("berth-state", input)
+	stdin, err := memfd.Sealed("berth-state", input)
 	if err != nil {
 		return err
 	}

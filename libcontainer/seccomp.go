@@ -8,7 +8,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"berth/nsenter"
+	"berth/memfd"
 	"berth/seccomp"
 )
 
@@ -38,7 +38,7 @@ func (r *Runtime) seccompProgram(profile *specs.LinuxSeccomp) (int, error) {
 	}
 	data := make([]byte, 8, 8+len(p.Filter))
 	binary.NativeEndian.PutUint64(data, uint64(p.Flags))
-	return nsenter.Sealed("berth-seccomp", append(data, p.Filter...))
+	return memfd.Sealed("berth-seccomp", append(data, p.Filter...))
 }
 
 // sendListener gives the agent the descriptor by which it hears of the system

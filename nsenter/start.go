@@ -11,6 +11,7 @@ import (
 
 	"berth/entry"
 	"berth/libcontainer/plan"
+	"berth/memfd"
 )
 
 // Command is an executor to be started.
@@ -123,7 +124,7 @@ func (c *Command) start(p *Process, socket int) error {
 	if err != nil {
 		return err
 	}
-	planFD, err := Sealed("berth-plan", data)
+	planFD, err := memfd.Sealed("berth-plan", data)
 	if err != nil {
 		return err
 	}

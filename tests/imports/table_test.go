@@ -37,6 +37,7 @@ func edges() map[string]string {
 		"libcontainer -> cgroups/devices/bpf":      "loads the list's program on v2",
 		"libcontainer -> libcontainer/criu":        "checkpoint and restore ask it",
 		"cli -> libcontainer/criu":                 "the flags of checkpoint and restore are its options",
+		"libcontainer -> memfd":                    "what goes to the executor and to hooks",
 		"libcontainer -> seccomp":                  "compiles the profile beside the kernel's work",
 		"seccomp -> seccomp/libseccomp":            "a build of its own has libseccomp write the programs",
 
@@ -52,6 +53,7 @@ func edges() map[string]string {
 		"libcontainer/facts/probe -> cgroups/fs":         "finds the layout",
 
 		"nsenter -> libcontainer/plan": "encodes the plan, and reads the reports on its operations",
+		"nsenter -> memfd":             "the executor and its plan",
 
 		"cgroups/fs -> cgroups":                  "applies what cgroups has computed",
 		"cgroups/systemd -> cgroups":             "applies what cgroups has computed",
@@ -86,7 +88,7 @@ func libraries() map[string]use {
 			"cli", "spec", "libcontainer", "libcontainer/compile", "libcontainer/resctrl", "cgroups", "cgroups/devices", "cgroups/systemd", "seccomp",
 		}},
 		"golang.org/x/sys": {"system calls, for who reaches the host", []string{
-			"cli", "cli/selfpipe", "entry", "libcontainer", "libcontainer/criu", "libcontainer/facts/probe", "libcontainer/netlink", "libcontainer/resctrl", "nsenter", "cgroups/fs", "cgroups/systemd",
+			"cli", "cli/selfpipe", "entry", "libcontainer", "libcontainer/criu", "libcontainer/facts/probe", "libcontainer/netlink", "libcontainer/resctrl", "memfd", "nsenter", "cgroups/fs", "cgroups/systemd",
 			"cgroups/devices/bpf", "seccomp", "seccomp/libseccomp",
 		}},
 		"github.com/urfave/cli/v3":                 {"flags are the command line's business", []string{"cli"}},
