@@ -97,6 +97,7 @@ func libraries() map[string]use {
 		"github.com/godbus/dbus/v5":                {"systemd is spoken to in one place", []string{"cgroups/systemd"}},
 		"github.com/coreos/go-systemd/v22":         {"systemd is spoken to in one place", []string{"cgroups/systemd"}},
 		"github.com/coreos/go-systemd/v22/journal": {"--log journald:", []string{"cli"}},
+		"github.com/pierrec/lz4/v4":                {"the seccomp generator is packed by it", []string{"seccomp/packed"}},
 		"github.com/seccomp/libseccomp-golang":     {"the C library is called in one place", []string{"seccomp/libseccomp"}},
 		"github.com/opencontainers/selinux":        {"labels are computed before the plan is made", []string{"libcontainer"}},
 		"github.com/moby/sys/user":                 {"the rootfs's passwd, for HOME", []string{"libcontainer"}},
