@@ -21,13 +21,15 @@ LDFLAGS := -s -w -X berth/cli.version=$(VERSION) -X berth/cli.commit=$(COMMIT)
 # The program begins at entry/entry_*.s, where there is one for the processor (docs/decisions/012-one-processor.md).
 ENTRY    = $(if $(wildcard entry/entry_$(shell $(GO) env GOARCH).s),-E berth/entry.entry)
 
-# SECCOMP=libseccomp links libseccomp in, statically, and has it write the seccomp programs by way of libseccomp-golang:
-# for who trusts it more, or has a processor that berth has no table for (docs/decisions/004-own-seccomp-programs.md).
-SECCOMP  ?= berth
-LINKED    = $(filter libseccomp,$(SECCOMP))
-GO_BUILD  = CGO_ENABLED=$(if $(LINKED),1,0) $(GO) build -trimpath -tags "$(TAGS)$(if $(LINKED), libseccomp)" $(GCFLAGS) \
-	-ldflags '$(LDFLAGS) $(if $(LINKED),-linkmode external -extldflags -static,$(ENTRY))'
-$(if $(filter-out berth libseccomp,$(SECCOMP)),$(error SECCOMP=$(SECCOMP): use berth, which is the default, or libseccomp))
+# Who writes the seccomp programs: libseccomp, in a program of its own inside berth that runs where none is cached, or with
+# SECCOMP=berth berth itself, which then has nothing of libseccomp but its tables (docs/decisions/018-generator.md).
+SECCOMP  ?= libseccomp
+GO_BUILD  = CGO_ENABLED=0 $(GO) build -trimpath -tags "$(TAGS)$(if $(filter berth,$(SECCOMP)), ownseccomp)" $(GCFLAGS) \
+	-ldflags '$(LDFLAGS) $(ENTRY)'
+$(if $(filter-out berth libseccomp,$(SECCOMP)),$(error SECCOMP=$(SECCOMP): use libseccomp, which is the default, or berth))
+
+# What berth embeds, beside its sources.
+PARTS     = nsenter/bin/executor $(if $(filter libseccomp,$(SECCOMP)),seccomp/bin/generator)
 
 # The executor: one compiler call over all of its files, so that the linker drops what is not called.
 # musl makes it small; glibc's headers stand last in line, for the kernel's own (linux/*.h) that musl does not bring.
@@ -41,6 +43,10 @@ EXECUTOR_CFLAGS  = -std=gnu11 -Os -Wall -Wextra -Werror -Wswitch-enum -Wvla -Wst
 EXECUTOR_CFLAGS_x86_64  := -fcf-protection
 EXECUTOR_CFLAGS_aarch64 := -mbranch-protection=standard
 EXECUTOR_LDFLAGS := -static -s -Wl,--gc-sections,-z,noexecstack,-z,relro,-z,now,--build-id=none
+
+# The seccomp generator: what is not for another build, nor a test.
+GENERATOR_SRC := $(filter-out %_test.go,$(wildcard seccomp/*.go seccomp/libseccomp/*.go seccomp/generator/*.go)) \
+	$(wildcard seccomp/packed/*.go seccomp/generator/pack/*.go)
 
 # Packages whose tests need neither root nor the built binary: all but the suites that drive whole programs.
 UNIT_PACKAGES = $(shell $(GO) list ./... | grep -vE '/tests/(integration|conformance|engines|kubernetes|bench|faults|vm/session)(/|$$)')
@@ -56,12 +62,18 @@ include $(sort $(wildcard tests/*/suite.mk))
 ##@ Build
 
 .PHONY: bin/berth
-bin/berth: nsenter/bin/executor ## the program: one static file, the executor inside (also plain `make`)
-	$(if $(LINKED),@scripts/deps build libseccomp)
+bin/berth: $(PARTS) ## the program: one static file, the executor inside (also plain `make`)
 	$(GO_BUILD) -o $@ .
 
 nsenter/bin/executor: $(EXECUTOR_SRC) $(EXECUTOR_HDR) Makefile | deps-build
 	$(EXECUTOR_CC) $(EXECUTOR_CFLAGS) $(EXECUTOR_LDFLAGS) -o $@ $(EXECUTOR_SRC)
+
+# The seccomp generator, linked statically with libseccomp, packed.
+seccomp/bin/generator: $(GENERATOR_SRC) go.mod Makefile | deps-build
+	@scripts/deps build libseccomp
+	CGO_ENABLED=1 $(GO) build -trimpath -tags "$(TAGS) libseccomp" -gcflags=all=-l \
+		-ldflags '-s -w -linkmode external -extldflags "-static -Wl,--gc-sections"' -o build/seccomp/generator ./seccomp/generator
+	$(GO) run ./seccomp/generator/pack build/seccomp/generator $@
 
 .PHONY: generate
 generate: ## write again what is generated and committed (the executor's header)
@@ -75,7 +87,7 @@ install: bin/berth ## into $(DESTDIR)$(PREFIX): bin, share/man/man8
 
 .PHONY: clean
 clean: ## remove what make built (not what it installed)
-	rm -rf bin build nsenter/bin/executor
+	rm -rf bin build nsenter/bin/executor seccomp/bin/generator
 
 ##@ Try
 
@@ -114,7 +126,7 @@ suite = @mkdir -p $(RESULTS); \
 	$(GO) test -count 1 -json $(2) | $(GO) run ./tests/tally -suite $(1) -results $(RESULTS)
 
 .PHONY: fuzz
-fuzz: deps-build ## every fuzz target, FUZZTIME each (default 10s)
+fuzz: deps-build $(PARTS) ## every fuzz target, FUZZTIME each (default 10s)
 	scripts/fuzz $(FUZZTIME)
 
 FUZZTIME ?= 10s
@@ -122,7 +134,7 @@ FUZZTIME ?= 10s
 ##@ Check (no root needed, under a minute)
 
 .PHONY: check
-check: deps-check nsenter/bin/executor check-format check-generated check-go check-c check-unit ## all of these
+check: deps-check $(PARTS) check-format check-generated check-go check-c check-unit ## all of these
 
 .PHONY: check-format
 check-format: ## gofmt and clang-format change nothing
@@ -140,8 +152,10 @@ check-generated: ## what make generate writes is what is committed
 check-go: build/staticcheck ## go vet, staticcheck (its version is pinned in scripts/lint)
 	$(GO) vet -tags "$(TAGS)" ./...
 	$(GO) vet -tags "$(TAGS) libseccomp" ./seccomp/...
+	$(GO) vet -tags "$(TAGS) ownseccomp" ./seccomp/...
 	build/staticcheck -tags "$(TAGS)" ./...
 	build/staticcheck -tags "$(TAGS) libseccomp" ./seccomp/...
+	build/staticcheck -tags "$(TAGS) ownseccomp" ./seccomp/...
 
 build/staticcheck: scripts/lint/go.mod scripts/lint/go.sum | deps-build
 	$(GO) build -C scripts/lint -o ../../build/staticcheck honnef.co/go/tools/cmd/staticcheck
@@ -158,6 +172,7 @@ check-c: | deps-build ## the executor compiles with each compiler that is here, 
 check-unit: | deps-build ## unit and golden tests, the table of imports
 	$(GO) test -tags "$(TAGS)" $(UNIT_PACKAGES)
 	$(GO) test -tags "$(TAGS) libseccomp" ./seccomp/...
+	$(GO) test -tags "$(TAGS) ownseccomp" ./seccomp/...
 
 ##@ More
 

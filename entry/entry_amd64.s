@@ -61,16 +61,21 @@ slack:
 	LEAQ	madvise<>(SB), AX
 	CALL	AX
 
-	// Code and constants, then variables but for those in the middle, which most commands
-	// leave alone.
+	// Code and constants, then variables: those without pointers but for the large ones at
+	// their end (the seccomp generator), those with, and of the empty ones not the middle,
+	// which most commands leave alone.
 	LEAQ	runtime·text(SB), DI
 	LEAQ	runtime·erodata(SB), SI
 	MOVQ	$22, DX	// MADV_POPULATE_READ
 	LEAQ	madvise<>(SB), AX
 	CALL	AX
 	LEAQ	runtime·noptrdata(SB), DI
-	LEAQ	runtime·bss+0x4000(SB), SI
+	LEAQ	runtime·noptrdata+0xe000(SB), SI
 	MOVQ	$23, DX	// MADV_POPULATE_WRITE
+	LEAQ	madvise<>(SB), AX
+	CALL	AX
+	LEAQ	runtime·data(SB), DI
+	LEAQ	runtime·bss+0x4000(SB), SI
 	LEAQ	madvise<>(SB), AX
 	CALL	AX
 	LEAQ	runtime·ebss-0x8000(SB), DI

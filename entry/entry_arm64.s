@@ -53,8 +53,11 @@ slack:
 	MOVD	$22, R2	// MADV_POPULATE_READ
 	CALL	madvise<>(SB)
 	MOVD	$runtime·noptrdata(SB), R0
-	MOVD	$runtime·bss+0x4000(SB), R1
+	MOVD	$runtime·noptrdata+0xe000(SB), R1
 	MOVD	$23, R2	// MADV_POPULATE_WRITE
+	CALL	madvise<>(SB)
+	MOVD	$runtime·data(SB), R0
+	MOVD	$runtime·bss+0x4000(SB), R1
 	CALL	madvise<>(SB)
 	MOVD	$runtime·ebss-0x8000(SB), R0
 	MOVD	$runtime·ebss+0x6000(SB), R1

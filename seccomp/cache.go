@@ -53,7 +53,7 @@ func (c Cache) Compile(p *specs.LinuxSeccomp, release string, log func(msg strin
 	program, err := c.Load(key)
 	if err == nil {
 		if log != nil {
-			_, _, err = understand(thisMachine(), newLookup, p, log)
+			_, err = Compile(p, log)
 		}
 		return program, err
 	}

@@ -4,6 +4,7 @@ import "slices"
 
 // call is one name of one rule on one architecture.
 type call struct {
+	name   string
 	number uint32
 	rule   int // index in profile.rules
 	// member is the part of socketcall(2) or ipc(2) that is meant, where number
@@ -124,12 +125,12 @@ func resolve(prof *profile, find func(arch) (lookup, error)) (calls [][]call, un
 				}
 				if m, ok := memberOf(name); ok {
 					if via := numbers.carrier(m); via >= 0 {
-						calls[n] = append(calls[n], call{number: uint32(via), rule: r, member: m})
+						calls[n] = append(calls[n], call{name: name, number: uint32(via), rule: r, member: m})
 						own = numbers.direct(name)
 					}
 				}
 				if own >= 0 {
-					calls[n] = append(calls[n], call{number: uint32(own), rule: r})
+					calls[n] = append(calls[n], call{name: name, number: uint32(own), rule: r})
 				}
 			}
 		}

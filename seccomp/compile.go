@@ -31,7 +31,7 @@ type Program struct {
 // and says what to do. The caller checks that linux.seccomp.listenerPath is set
 // when Notify is: it may have another receiver.
 func Compile(p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
-	return compileFor(thisMachine(), newLookup, generate, p, log)
+	return compile(p, log)
 }
 
 // wrongArch is libseccomp's SCMP_FLTATR_ACT_BADARCH default, which runc and crun

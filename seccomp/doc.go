@@ -3,48 +3,61 @@
 // (Cache), hands the notify descriptor to its agent (SendNotifyFD) and says
 // what is supported (Features). Loading the program is the executor's work.
 //
+// # Who makes a program
+//
+// libseccomp does, by way of libseccomp-golang, in a program of its own that lies
+// in berth (generator) and runs where no program is cached: Compile asks it, with
+// the profile as a Key, and gets a reply (docs/decisions/018-generator.md). This
+// package is built in three ways:
+//
+//	build tag     Compile                           is in
+//	none          runs the generator                berth
+//	libseccomp    has libseccomp write the program  the generator, and tests
+//	ownseccomp    writes the program itself         a berth made with SECCOMP=berth
+//
 // # How a program is made
 //
 //	ld arch
 //	  for each architecture, a binary search over the system call number:
-//	      number -> return value, or a jump to a program for arguments
-//	  the programs for arguments, one for each set of entries with args:
-//	      the entries in turn; if none holds, the default action
+//	      number -> return value, or a jump to a program
+//	  the programs
 //
-// libseccomp says which system calls there are and which number each has on
-// each architecture. The instructions are written here, because libseccomp's
-// generator costs more than all the rest of a container's start. Measured on a
-// 2-core virtual machine (Linux 6.18, libseccomp 2.5.4), the profile of Docker
-// (357 names, 3 architectures), medians:
+// With libseccomp there is one program for each architecture, libseccomp's, and
+// the search leads there but for newer numbers and for those that libseccomp gets
+// wrong. Without, the search has the answer to every number that arguments do not
+// decide. For arguments, here or there, is a program of this package's for each set
+// of entries with args: the entries in turn; if none holds, the default action.
+//
+// Measured on a 2-core virtual machine (Linux 6.18, libseccomp 2.5.4), the profile
+// of Docker (357 names, 3 architectures), medians:
 //
 //	                      compile   insns    load   a denied call
 //	libseccomp, level 1     13 ms     960  830 µs          260 ns
 //	libseccomp, level 2     16 ms    1200  300 µs          170 ns
 //	this package           0.4 ms     373  150 µs          170 ns
 //
-// (level is SCMP_FLTATR_CTL_OPTIMIZE; 2 is its binary tree. "load" is
-// SECCOMP_SET_MODE_FILTER, which each start waits for, compiled or cached: the
-// kernel checks and translates every instruction, and since Linux 5.11 tries
+// (level is SCMP_FLTATR_CTL_OPTIMIZE; 2 is its binary tree, which the generator
+// uses. All architectures at once; one at a time the compiling takes half as long.
+// "load" is SECCOMP_SET_MODE_FILTER, which each start waits for, compiled or cached:
+// the kernel checks and translates every instruction, and since Linux 5.11 tries
 // every system call on the program to find those that are always allowed, which
 // costs much where the program is a list.)
 //
-// And because libseccomp 2.5.4 does not always do what a profile says once two
-// entries with args name one call: of
+// # What libseccomp gets wrong
+//
+// libseccomp 2.5.4 does not always do what a profile says once two entries with
+// args name one call: of
 //
 //	{index 1, MASKED_EQ 2, 0} and {index 0, GE 2}  SCMP_ACT_ALLOW
 //	{index 1, EQ 0}           and {index 0, GE 1}  SCMP_ACT_ALLOW
 //
 // it makes a program that allows arguments 1 and 5; some such pairs send it
-// into an endless loop; and a filter whose simplest rule is semtimedop's on x86
-// never loads the number. verdict_test.go compares programs with what the
-// profile means, with the kernel's own BPF, and with libseccomp's programs
-// wherever those are right.
+// into an endless loop, even of a call that the architecture does not have. It is
+// not given those (libraryRight, libraryNames), unless all entries compare one
+// argument with one value each, as Docker's on personality(2) do.
 //
-// berth is not linked with libseccomp: the numbers come from tables that
-// libseccomp wrote (numbers_GOARCH.go). With the build tag libseccomp it is: then
-// libseccomp, by way of libseccomp-golang, gives the numbers and writes the
-// programs, and only ENOSYS (below) is added. The tests with that tag compare the
-// tables with it, and the programs of both.
+// verdict_test.go and reference_test.go compare programs, this package's and
+// libseccomp's, with what the profile means and with the kernel's own BPF.
 //
 // # ENOSYS for system calls newer than the profile
 //
@@ -82,7 +95,7 @@
 //     for the call counts for the carrier too. The call's own arguments lie in
 //     memory then, where no filter sees them: if entries with args decide, the
 //     strictest of what they could answer, and of the default, is the answer.
-//     (libseccomp compares the carrier's arguments in their place.)
+//     (libseccomp by itself compares the carrier's arguments in their place.)
 //   - A call of an architecture that the profile does not have kills the thread
 //     (libseccomp's default, and what runc and crun do).
 //   - flags absent means SECCOMP_FILTER_FLAG_SPEC_ALLOW, as in runc since 1.2

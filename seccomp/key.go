@@ -10,7 +10,7 @@ import (
 // formatVersion is part of every Key. Raise it with any change to the program
 // that Compile makes of a profile, or to the form of a cache file: the golden
 // test fails when the program changes.
-const formatVersion = 2
+const formatVersion = 3
 
 // Key is all that a compiled program depends on, written out: the profile's
 // fields in a fixed order, each behind its length; this package's version; who

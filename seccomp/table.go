@@ -11,15 +11,23 @@ import (
 // layout makes the search of each value of seccomp_data.arch, and the programs
 // for what arguments decide.
 func layout(prof *profile, calls [][]call) (groups []group, programs [][]insn, err error) {
+	rest := slices.Repeat([]answer{{ret: prof.defaultRet}}, len(prof.archs))
+	return layoutOf(prof, calls, rest, nil, nil)
+}
+
+// layoutOf is layout for the numbers that mine takes (nil: all) of those with the
+// same number; rest holds each architecture's answer to the others. Programs go
+// behind those that are given.
+func layoutOf(prof *profile, calls [][]call, rest []answer, programs [][]insn, mine func(same []call) bool) ([]group, [][]insn, error) {
 	tables := make(map[arch][]span, len(prof.archs))
 	for n, a := range prof.archs {
-		t := table{prof: prof, arch: a, programs: programs}
+		t := table{prof: prof, arch: a, rest: rest[n], mine: mine, programs: programs}
 		if err := t.fill(calls[n]); err != nil {
 			return nil, nil, err
 		}
 		tables[a], programs = t.spans, t.programs
 	}
-	groups, err = join(prof.archs, tables)
+	groups, err := join(prof.archs, tables)
 	return groups, programs, err
 }
 
@@ -81,6 +89,8 @@ func put(spans []span, s span) []span {
 type table struct {
 	prof     *profile
 	arch     arch
+	rest     answer                 // of the numbers that no rule is about
+	mine     func(same []call) bool // nil: all
 	spans    []span
 	programs [][]insn
 	sources  []source // what the programs of this architecture were made of
@@ -93,15 +103,35 @@ type source struct {
 	program uint32
 }
 
-// fill puts the calls in, by number, and for one number in the order of rules.
+// fill puts the calls in, by number.
 func (t *table) fill(calls []call) error {
+	t.put(0, t.rest)
+	err := byNumber(calls, func(same []call) error {
+		if t.mine != nil && !t.mine(same) {
+			return nil
+		}
+		ans, err := t.settle(same)
+		if err != nil {
+			return err
+		}
+		t.put(same[0].number, ans)
+		t.put(same[0].number+1, t.rest)
+		return nil
+	})
+	if err == nil {
+		t.newer(calls)
+	}
+	return err
+}
+
+// byNumber calls do with the calls of each number, by rising number, and those of
+// one in the order of rules. What it is given is valid until it returns.
+func byNumber(calls []call, do func(same []call) error) error {
 	order := make([]uint64, len(calls))
 	for n := range calls {
 		order[n] = uint64(calls[n].number)<<32 | uint64(n)
 	}
 	slices.Sort(order)
-	deflt := answer{ret: t.prof.defaultRet}
-	t.put(0, deflt)
 	var same []call
 	for len(order) > 0 {
 		same = same[:0]
@@ -109,20 +139,16 @@ func (t *table) fill(calls []call) error {
 			same = append(same, calls[uint32(order[0])])
 			order = order[1:]
 		}
-		ans, err := t.settle(same)
-		if err != nil {
+		if err := do(same); err != nil {
 			return err
 		}
-		t.put(same[0].number, ans)
-		t.put(same[0].number+1, deflt)
 	}
-	t.newer(calls, deflt)
 	return nil
 }
 
 // newer gives ENOSYS to the numbers above the largest one that a name of the
-// profile has; deflt is what the others are answered at least.
-func (t *table) newer(calls []call, deflt answer) {
+// profile has.
+func (t *table) newer(calls []call) {
 	newest := int64(-1)
 	for _, c := range calls {
 		if c.member == (member{}) {
@@ -134,11 +160,11 @@ func (t *table) newer(calls []call, deflt answer) {
 	}
 	enosys := answer{ret: unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)}
 	t.put(uint32(newest)+1, enosys)
-	if (t.arch == archS390 || t.arch == archS390X) && t.spans[0].answer == deflt {
+	if (t.arch == archS390 || t.arch == archS390X) && t.spans[0].answer == t.rest {
 		// The kernel reports a number that it does not know as 0 there.
 		second := t.spans[1:]
 		if second[0].from > 1 {
-			second = append([]span{{1, deflt}}, second...)
+			second = append([]span{{1, t.rest}}, second...)
 		}
 		t.spans = append([]span{{0, enosys}}, second...)
 	}

@@ -235,8 +235,12 @@ func comparable(p *specs.LinuxSeccomp, d *callData, meant uint32) bool {
 		}
 		return d.nr != 117 || d.args[0] <= 0xffff
 	}
-	x32 := d.arch == 0xc000003e && d.nr >= x32Bit
-	return !x32 || !slices.ContainsFunc(d.args[:], func(v uint64) bool { return v > 1<<32-1 })
+	return !wideX32(d)
+}
+
+// wideX32 says whether a call of x32 has an argument beyond 32 bits.
+func wideX32(d *callData) bool {
+	return d.arch == 0xc000003e && d.nr >= x32Bit && slices.ContainsFunc(d.args[:], func(v uint64) bool { return v > 1<<32-1 })
 }
 
 func TestVerdicts(t *testing.T) {

@@ -55,7 +55,7 @@ func Compile(f *Filter) ([]byte, error) {
 	defer filter.Release()
 	program, err := export(filter)
 	if err != nil {
-		return nil, fmt.Errorf("linux.seccomp: libseccomp %s makes no program of it: %w: compare with a berth that is built without SECCOMP=libseccomp",
+		return nil, fmt.Errorf("linux.seccomp: libseccomp %s makes no program of it: %w: compare with a berth that is built with SECCOMP=berth",
 			Version(), err)
 	}
 	return program, nil

@@ -49,6 +49,6 @@ build/sanitized/executor: tests/executor/c/options.c $(EXECUTOR_SRC) $(EXECUTOR_
 	cc $(SANITIZE_CFLAGS) -static-libasan -static-libubsan -o $@ $(filter %.c,$^)
 
 .PHONY: build/sanitized/berth
-build/sanitized/berth: build/sanitized/executor nsenter/bin/executor
+build/sanitized/berth: build/sanitized/executor $(PARTS)
 	echo '{"Replace": {"$(CURDIR)/nsenter/bin/executor": "$(CURDIR)/build/sanitized/executor"}}' >build/sanitized/overlay.json
 	$(GO_BUILD) -overlay build/sanitized/overlay.json -o $@ .

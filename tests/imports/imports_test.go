@@ -22,11 +22,29 @@ type listed struct {
 	CgoFiles   []string
 }
 
-// modulePackages lists the module's packages, without those under tests/, which drive the whole program. The build with
-// libseccomp imports most.
+// modulePackages lists the module's packages with what they import in any build, without those under tests/, which drive
+// the whole program.
 func modulePackages(t *testing.T) map[string]listed {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-tags", "libseccomp", "-json=ImportPath,Imports,CgoFiles", module+"/...")
+	all := map[string]listed{}
+	for _, tag := range []string{"", "libseccomp", "ownseccomp"} {
+		for _, p := range list(t, tag) {
+			name := strings.TrimPrefix(p.ImportPath, module+"/")
+			known := all[name]
+			p.Imports = append(p.Imports, known.Imports...)
+			p.CgoFiles = append(p.CgoFiles, known.CgoFiles...)
+			slices.Sort(p.Imports)
+			p.Imports = slices.Compact(p.Imports)
+			all[name] = p
+		}
+	}
+	return all
+}
+
+// list lists the packages of the build with a tag.
+func list(t *testing.T, tag string) (all []listed) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-tags", tag, "-json=ImportPath,Imports,CgoFiles", module+"/...")
 	out, err := cmd.Output()
 	if err != nil {
 		var exit *exec.ExitError
@@ -35,7 +53,6 @@ func modulePackages(t *testing.T) map[string]listed {
 		}
 		t.Fatal(err)
 	}
-	all := map[string]listed{}
 	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
 		var p listed
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
@@ -44,7 +61,7 @@ func modulePackages(t *testing.T) map[string]listed {
 			t.Fatal(err)
 		}
 		if !strings.HasPrefix(p.ImportPath, module+"/tests/") {
-			all[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+			all = append(all, p)
 		}
 	}
 }

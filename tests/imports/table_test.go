@@ -39,7 +39,12 @@ func edges() map[string]string {
 		"cli -> libcontainer/criu":                 "the flags of checkpoint and restore are its options",
 		"libcontainer -> memfd":                    "what goes to the executor and to hooks",
 		"libcontainer -> seccomp":                  "compiles the profile beside the kernel's work",
-		"seccomp -> seccomp/libseccomp":            "a build of its own has libseccomp write the programs",
+		"seccomp -> seccomp/libseccomp":            "in the generator: it has libseccomp write the programs",
+		"seccomp -> seccomp/packed":                "the generator lies packed in berth",
+		"seccomp -> memfd":                         "the generator runs from memory",
+		"seccomp -> entry":                         "as cli",
+		"seccomp/generator -> seccomp":             "compiles as the build with libseccomp does",
+		"seccomp/generator/pack -> seccomp/packed": "packs it when berth is built",
 
 		"libcontainer/compile -> spec":               "what it compiles",
 		"libcontainer/compile -> libcontainer/facts": "what that depends on of this host",

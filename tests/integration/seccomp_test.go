@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -247,4 +249,51 @@ func TestBadSeccompProfiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What has libseccomp write a program, where none is cached, ends with the berth that started it.
+func TestGeneratorEndsWithBerth(t *testing.T) {
+	berthOnly(t, "a process of its own that makes seccomp programs")
+	hostUnchanged(t)
+	profile := withSeccomp(seccompOfWorkload(t, "docker-run.json"))
+	for range 20 {
+		c := newContainer(t, withSleep(), profile)
+		p := call{}.start(t, c.args(c.command("create", nil)...)...)
+		generator := childCalled(p.cmd.Process.Pid, "berth-seccomp")
+		if generator != 0 {
+			_ = unix.Kill(generator, unix.SIGSTOP) // else it has soon ended by itself
+		}
+		_ = p.cmd.Process.Signal(unix.SIGKILL) // it may have ended by itself
+		p.wait(t)
+		c.delete("--force").ok(t)
+		if generator == 0 {
+			continue // it was quicker than this
+		}
+		t.Cleanup(func() { _ = unix.Kill(generator, unix.SIGKILL) })
+		waitFor(t, "the end of the generator", func() bool { return errors.Is(unix.Kill(generator, 0), unix.ESRCH) })
+		return
+	}
+	t.Error("no generator was seen in 20 starts with an empty cache")
+}
+
+// childCalled waits until a process has a child whose first argument is a name, and gives its id; 0 where the process
+// ends before.
+func childCalled(pid int, name string) int {
+	for unix.Kill(pid, 0) == nil {
+		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+		if len(files) == 0 {
+			return 0 // a zombie has none
+		}
+		for _, file := range files {
+			children, _ := os.ReadFile(file) // its thread may have ended
+			for _, child := range strings.Fields(string(children)) {
+				arguments, _ := os.ReadFile("/proc/" + child + "/cmdline")
+				if first, _, _ := strings.Cut(string(arguments), "\x00"); first == name {
+					id, _ := strconv.Atoi(child)
+					return id
+				}
+			}
+		}
+	}
+	return 0
 }

@@ -1,4 +1,4 @@
-TEST_SUITES += test-seccomp test-libseccomp
+TEST_SUITES += test-seccomp test-ownseccomp
 
 .PHONY: test-seccomp
 test-seccomp: export SCMP_BPF_SIM := $(CURDIR)/build/seccomp/scmp_bpf_sim
@@ -10,17 +10,15 @@ build/seccomp/scmp_bpf_sim: seccomp/testdata/build-simulator
 	@mkdir -p $(@D)
 	seccomp/testdata/build-simulator $(@D)
 
-# What of the integration suite a berth that is linked with libseccomp can do otherwise: seccomp, what starts a process,
-# and, with a C library in it, its size and its threads.
-.PHONY: test-libseccomp
-test-libseccomp: export OCI_RUNTIME := $(CURDIR)/build/libseccomp/berth
-test-libseccomp: build/libseccomp/berth deps-integration ## the suite around seccomp, with a berth that is built with SECCOMP=libseccomp
-	$(call suite,libseccomp,-timeout 20m -parallel 4 -short -run 'Seccomp|Notify|Features|Version|Lifecycle|Workloads|Exec|Leak|Descriptor' \
+# What of the integration suite a berth that writes its seccomp programs itself can do otherwise: seccomp, and what starts a
+# process.
+.PHONY: test-ownseccomp
+test-ownseccomp: export OCI_RUNTIME := $(CURDIR)/build/ownseccomp/berth
+test-ownseccomp: build/ownseccomp/berth deps-integration ## the suite around seccomp, with a berth that is built with SECCOMP=berth
+	$(call suite,ownseccomp,-timeout 20m -parallel 4 -short -run 'Seccomp|Notify|Features|Version|Lifecycle|Workloads|Exec|Leak|Descriptor' \
 		./tests/integration -execs 30000)
 
-.PHONY: build/libseccomp/berth
-build/libseccomp/berth: SECCOMP := libseccomp
-build/libseccomp/berth: nsenter/bin/executor
-	@scripts/deps build libseccomp
+.PHONY: build/ownseccomp/berth
+build/ownseccomp/berth: SECCOMP := berth
+build/ownseccomp/berth: nsenter/bin/executor
 	$(GO_BUILD) -o $@ .
-	$(GO) version -m $@ | grep -q seccomp/libseccomp-golang
