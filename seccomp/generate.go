@@ -149,9 +149,19 @@ func LibraryVersion() string {
 
 // unpack returns a sealed memfd with the generator in it.
 func unpack() (int, error) {
-	program, err := packed.Unpack(generatorPacked)
-	if err != nil {
-		return -1, fmt.Errorf("the generator: %w", err)
-	}
-	return memfd.Program("berth-seccomp", func(fd int) error { return memfd.Write(fd, program) })
+	return memfd.Program("berth-seccomp", func(fd int) error {
+		size, err := packed.Size(generatorPacked)
+		if err == nil {
+			err = unix.Ftruncate(fd, int64(size))
+		}
+		if err != nil {
+			return err
+		}
+		// Straight into the file: memory in between would cost as much again.
+		program, err := unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+		if err != nil {
+			return fmt.Errorf("mmap: %w", err)
+		}
+		return errors.Join(packed.Unpack(generatorPacked, program), unix.Munmap(program)) // sealed when it is mapped no more
+	})
 }

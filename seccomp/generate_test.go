@@ -92,8 +92,12 @@ func TestGeneratorFails(t *testing.T) {
 
 // The generator is one static file, small enough to be part of berth.
 func TestGeneratorIsSmall(t *testing.T) {
-	program, err := packed.Unpack(generatorPacked)
+	size, err := packed.Size(generatorPacked)
 	if err != nil {
+		t.Fatal(err)
+	}
+	program := make([]byte, size)
+	if err := packed.Unpack(generatorPacked, program); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d bytes, packed %d; linked with libseccomp %s", len(program), len(generatorPacked), LibraryVersion())

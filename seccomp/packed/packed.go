@@ -41,22 +41,30 @@ func Version(data []byte) (string, error) {
 	return version, err
 }
 
-// Unpack gives the program. Whatever the data are, it does no harm and no more
-// than 64 MB.
-func Unpack(data []byte) ([]byte, error) {
+// Size gives the size of a packed program, in bytes: 1 to 64 MB.
+func Size(data []byte) (int, error) {
 	_, size, err := parse(string(data[:min(len(data), headSize)]))
+	return size, err
+}
+
+// Unpack writes the program to where it has as much room as Size says. Whatever the
+// data are, it does no harm.
+func Unpack(data, program []byte) error {
+	size, err := Size(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	program := make([]byte, size)
+	if size != len(program) {
+		return fmt.Errorf("unpack: %d bytes are no room for %d", len(program), size)
+	}
 	n, err := lz4.UncompressBlock(data[bytes.IndexByte(data, '\n')+1:], program)
 	if err != nil {
-		return nil, fmt.Errorf("unpack: %w", err)
+		return fmt.Errorf("unpack: %w", err)
 	}
 	if n != size {
-		return nil, fmt.Errorf("unpack: %d bytes of %d", n, size)
+		return fmt.Errorf("unpack: %d bytes of %d", n, size)
 	}
-	return program, nil
+	return nil
 }
 
 // parse reads the head; what is behind it does not matter.

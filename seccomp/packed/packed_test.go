@@ -7,6 +7,16 @@ import (
 	"testing"
 )
 
+// unpack unpacks into memory of its own.
+func unpack(data []byte) ([]byte, error) {
+	size, err := Size(data)
+	if err != nil {
+		return nil, err
+	}
+	program := make([]byte, size)
+	return program, Unpack(data, program)
+}
+
 func TestPack(t *testing.T) {
 	program, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
@@ -22,7 +32,10 @@ func TestPack(t *testing.T) {
 	if version, err := Version(data); err != nil || version != "2.5.4" {
 		t.Errorf("version %q, %v", version, err)
 	}
-	got, err := Unpack(data)
+	if err := Unpack(data, make([]byte, len(program)+1)); err == nil {
+		t.Error("it is unpacked into more room than it has bytes")
+	}
+	got, err := unpack(data)
 	if err != nil || !bytes.Equal(got, program) {
 		t.Errorf("unpacked %d bytes of %d: %v", len(got), len(program), err)
 	}
@@ -53,7 +66,7 @@ func TestNotPacked(t *testing.T) {
 		"too large a size":  strings.Replace(string(packed), " 700\n", " 701\n", 1),
 		"too small a size":  strings.Replace(string(packed), " 700\n", " 699\n", 1),
 	} {
-		if _, err := Unpack([]byte(data)); err == nil {
+		if _, err := unpack([]byte(data)); err == nil {
 			t.Errorf("%s is unpacked", name)
 		}
 	}
@@ -68,7 +81,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(data)
 	f.Add([]byte("libseccomp 2.5.4 7\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if program, err := Unpack(data); err == nil && len(program) == 0 {
+		if program, err := unpack(data); err == nil && len(program) == 0 {
 			t.Error("an empty program")
 		}
 	})
