@@ -325,13 +325,18 @@ func FuzzReport(f *testing.F) {
 	f.Add(reportBytes(plan.ReportFailed, 0, 2, 1, "fchdir\x1b[0m\n"))
 	f.Add(reportBytes(plan.ReportFailed, 0xffffffff, 0xffffffff, 0xffffffff, strings.Repeat("x", plan.ReportDetail)))
 	f.Add(reportBytes(plan.ReportBad, 0, 0, 0, "step"))
+	f.Add(reportBytes(plan.ReportListener, 0, 0, 5, ""))
 	f.Add([]byte{})
 	p := onePlan()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, p := range []*plan.Plan{p, nil} {
 			point, err := decodeReport(p, data)
 			if err == nil {
-				if len(data) != plan.ReportSize || binary.LittleEndian.Uint32(data) != plan.ReportSync || point.String() == "" {
+				kind := uint32(0)
+				if len(data) == plan.ReportSize {
+					kind = binary.LittleEndian.Uint32(data)
+				}
+				if kind != plan.ReportSync && (kind != plan.ReportListener || point != plan.PointListener) || point.String() == "" {
 					t.Errorf("% x is taken for point %d", data, point)
 				}
 				continue
