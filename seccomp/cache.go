@@ -36,26 +36,23 @@ const cacheEntries = 64
 
 const (
 	cacheMagic  = "berthBPF"
-	cacheHeader = len(cacheMagic) + 4*4 // magic; flags, notify, lengths of key and filter
+	cacheHeader = len(cacheMagic) + 2*4 // magic; lengths of key and reply
 	cacheSum    = 8
-	cachePrefix = ".new-" // files that are being written
+	cacheReply  = maxInsns*insnSize + 64<<10 // the longest reply: a program, and notes on a profile
+	cachePrefix = ".new-"                    // files that are being written
 	cacheStale  = time.Minute
 )
 
 // Compile gives the program of a profile: from the cache, or else by
 // seccomp.Compile, and then it is stored. That the cache cannot be read or
 // written is told to log and is not an error. release is the kernel's
-// (uname(2)). What is said of a profile is the same with a program from the
-// cache; that takes some of the time which the cache saves, so log is nil where
-// nobody reads it.
+// (uname(2)). What is said of a profile is the same with a program from the cache.
 func (c Cache) Compile(p *specs.LinuxSeccomp, release string, log func(msg string)) (*Program, error) {
 	key := NewKey(p, release)
 	program, err := c.Load(key)
 	if err == nil {
-		if log != nil {
-			_, err = Compile(p, log)
-		}
-		return program, err
+		program.tell(log)
+		return program, nil
 	}
 	if log != nil && !errors.Is(err, fs.ErrNotExist) {
 		log(err.Error())
@@ -99,6 +96,10 @@ func (c Cache) Load(key Key) (*Program, error) {
 // Store keeps a program under a key, in place of what is there, and removes the
 // oldest files beyond 64. A failure leaves nothing behind.
 func (c Cache) Store(key Key, program *Program) error {
+	entry := encodeEntry(key, program)
+	if n := len(entry); n > cacheHeader+len(key)+cacheReply+cacheSum {
+		return fmt.Errorf("seccomp cache %s: %d bytes are too many to keep: remove names that no architecture has from linux.seccomp.syscalls", c.Dir, n)
+	}
 	if err := unix.Mkdir(c.Dir, 0o700); err != nil && err != unix.EEXIST {
 		return fmt.Errorf("seccomp cache %s: make the folder: %w", c.Dir, err)
 	}
@@ -110,7 +111,7 @@ func (c Cache) Store(key Key, program *Program) error {
 	fresh, err := "", error(unix.EEXIST)
 	for errors.Is(err, unix.EEXIST) { // as two can have the same nanosecond
 		fresh = cachePrefix + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-		err = writeEntry(dir, fresh, encodeEntry(key, program))
+		err = writeEntry(dir, fresh, entry)
 	}
 	if err != nil {
 		return fmt.Errorf("seccomp cache %s: write %s: %w", c.Dir, fresh, err)
@@ -186,7 +187,7 @@ func readEntry(fd, keyLength int) ([]byte, error) {
 		return nil, err
 	}
 	least := int64(cacheHeader + keyLength + cacheSum)
-	if st.Size < least || st.Size > least+maxInsns*insnSize {
+	if st.Size < least || st.Size > least+cacheReply {
 		return nil, fmt.Errorf("its size is %d bytes", st.Size)
 	}
 	data := make([]byte, st.Size)
@@ -205,21 +206,16 @@ func readEntry(fd, keyLength int) ([]byte, error) {
 	return data, nil
 }
 
-// encodeEntry gives the content of a cache file: the header, the key, the
-// filter, and the checksum of all before it; numbers little-endian.
+// encodeEntry gives the content of a cache file: the header, the key, the reply
+// with the program, and the checksum of all before it; numbers little-endian.
 func encodeEntry(key Key, program *Program) []byte {
-	data := make([]byte, 0, cacheHeader+len(key)+len(program.Filter)+cacheSum)
+	answer := encodeReply(&reply{program: program})
+	data := make([]byte, 0, cacheHeader+len(key)+len(answer)+cacheSum)
 	data = append(data, cacheMagic...)
-	data = binary.LittleEndian.AppendUint32(data, program.Flags)
-	notify := uint32(0)
-	if program.Notify {
-		notify = 1
-	}
-	data = binary.LittleEndian.AppendUint32(data, notify)
 	data = binary.LittleEndian.AppendUint32(data, uint32(len(key)))
-	data = binary.LittleEndian.AppendUint32(data, uint32(len(program.Filter)))
+	data = binary.LittleEndian.AppendUint32(data, uint32(len(answer)))
 	data = append(data, key...)
-	data = append(data, program.Filter...)
+	data = append(data, answer...)
 	return binary.LittleEndian.AppendUint64(data, checksum(data))
 }
 
@@ -228,21 +224,23 @@ func decodeEntry(data []byte, key Key) (*Program, error) {
 		return nil, errors.New("it is too short")
 	}
 	body, sum := data[:len(data)-cacheSum], data[len(data)-cacheSum:]
-	number := func(n int) uint32 { return binary.LittleEndian.Uint32(body[len(cacheMagic)+4*n:]) }
-	flags, notify, keyLength, filterLength := number(0), number(1), number(2), number(3)
+	number := func(n int) uint64 { return uint64(binary.LittleEndian.Uint32(body[len(cacheMagic)+4*n:])) }
+	keyLength, replyLength := number(0), number(1)
 	switch {
 	case string(body[:len(cacheMagic)]) != cacheMagic:
 		return nil, errors.New("it does not begin as a cache file does")
-	case uint64(cacheHeader)+uint64(keyLength)+uint64(filterLength) != uint64(len(body)):
+	case uint64(cacheHeader)+keyLength+replyLength != uint64(len(body)):
 		return nil, errors.New("its lengths do not add up")
 	case binary.LittleEndian.Uint64(sum) != checksum(body):
 		return nil, errors.New("its checksum is wrong")
 	case !bytes.Equal(body[cacheHeader:cacheHeader+int(keyLength)], key):
 		return nil, errors.New("it is of another profile")
-	case filterLength == 0 || filterLength%insnSize != 0 || notify > 1:
+	}
+	answer, err := decodeReply(body[cacheHeader+int(keyLength):])
+	if err != nil || answer.program == nil {
 		return nil, errors.New("it holds no program")
 	}
-	return &Program{Filter: body[cacheHeader+int(keyLength):], Flags: flags, Notify: notify == 1}, nil
+	return answer.program, nil
 }
 
 func writeEntry(dir int, name string, data []byte) error {

@@ -367,6 +367,19 @@ func BenchmarkCacheLoad(b *testing.B) {
 	})
 }
 
+// What could not be read again is not kept.
+func TestCacheKeepsNoLongNotes(t *testing.T) {
+	c := Cache{Dir: filepath.Join(t.TempDir(), "seccomp")}
+	program := testProgram()
+	program.Notes = []string{strings.Repeat("x", 1<<20)}
+	if err := c.Store(NewKey(testProfile(1), "6.1.0"), program); err == nil || !strings.Contains(err.Error(), "too many to keep") {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(c.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something is left: %v", err)
+	}
+}
+
 // TestCacheCompile: the cache is used, and whatever is wrong with it, there is a
 // program.
 func TestCacheCompile(t *testing.T) {
@@ -384,17 +397,24 @@ func TestCacheCompile(t *testing.T) {
 	}
 	// What the file says is what comes back: put another program in.
 	key := NewKey(p, "6.1.0")
-	if err := c.Store(key, testProgram()); err != nil {
+	if kept, err := c.Load(key); err != nil || !reflect.DeepEqual(kept, first) {
+		t.Errorf("kept: %+v, %v; compiled: %+v", kept, err, first)
+	}
+	if len(lines) != 1 || !reflect.DeepEqual(lines, first.Notes) {
+		t.Errorf("logged: %q, noted: %q; want one line", lines, first.Notes)
+	}
+	other := testProgram()
+	other.Notes = []string{"one", "two"}
+	if err := c.Store(key, other); err != nil {
 		t.Fatal(err)
 	}
-	said := lines
 	lines = nil
 	second, err := c.Compile(p, "6.1.0", log)
-	if err != nil || !reflect.DeepEqual(second, testProgram()) {
+	if err != nil || !reflect.DeepEqual(second, other) {
 		t.Errorf("the cache is not used: %v", err)
 	}
-	if len(said) == 0 || !reflect.DeepEqual(lines, said) {
-		t.Errorf("logged: %q, and without the cache: %q", lines, said)
+	if !reflect.DeepEqual(lines, other.Notes) {
+		t.Errorf("logged: %q, noted: %q", lines, other.Notes)
 	}
 	lines = nil
 	if _, err := c.Compile(p, "6.1.0", nil); err != nil {

@@ -19,19 +19,36 @@ type Program struct {
 	// Notify says that SCMP_ACT_NOTIFY is used: the descriptor goes to
 	// linux.seccomp.listenerPath (SendNotifyFD).
 	Notify bool
+	// Notes are for the debug log: system calls that libseccomp does not know,
+	// architectures that this machine does not have.
+	Notes []string
+}
+
+// tell gives the notes to a debug log, which may be nil.
+func (p *Program) tell(log func(msg string)) {
+	if log == nil {
+		return
+	}
+	for _, note := range p.Notes {
+		log(note)
+	}
 }
 
 // Compile makes the program of a profile: see the package comment for how, and
 // for what the words of the profile mean. It changes nothing on the host.
 //
-// log, which may be nil, gets debug lines: system calls that libseccomp does not
-// know, architectures that this machine does not have.
+// log, which may be nil, gets the program's notes.
 //
 // An error starts with the place in config.json ("linux.seccomp.flags[0]: …")
 // and says what to do. The caller checks that linux.seccomp.listenerPath is set
 // when Notify is: it may have another receiver.
 func Compile(p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
-	return compile(p, log)
+	program, err := compile(p)
+	if err != nil {
+		return nil, err
+	}
+	program.tell(log)
+	return program, nil
 }
 
 // wrongArch is libseccomp's SCMP_FLTATR_ACT_BADARCH default, which runc and crun
@@ -50,8 +67,8 @@ func ownProgram(prof *profile, calls [][]call) ([]insn, error) {
 // compileFor is Compile for any machine, source of numbers, and writer of the
 // program.
 func compileFor(m machine, find func(arch) (lookup, error), write func(*profile, [][]call) ([]insn, error),
-	p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
-	prof, calls, err := understand(m, find, p, log)
+	p *specs.LinuxSeccomp) (*Program, error) {
+	prof, calls, notes, err := understand(m, find, p)
 	if err != nil {
 		return nil, err
 	}
@@ -62,33 +79,28 @@ func compileFor(m machine, find func(arch) (lookup, error), write func(*profile,
 	if len(code) > maxInsns {
 		return nil, tooLong(len(code))
 	}
-	return &Program{Filter: encode(code), Flags: prof.flags, Notify: prof.notify}, nil
+	return &Program{Filter: encode(code), Flags: prof.flags, Notify: prof.notify, Notes: notes}, nil
 }
 
-// understand reads a profile and looks its system calls up, and tells what is
+// understand reads a profile and looks its system calls up, and notes what is
 // passed over of it.
-func understand(m machine, find func(arch) (lookup, error), p *specs.LinuxSeccomp, log func(msg string)) (*profile, [][]call, error) {
+func understand(m machine, find func(arch) (lookup, error), p *specs.LinuxSeccomp) (*profile, [][]call, []string, error) {
 	prof, notes, problems := parse(p, m)
-	if log != nil {
-		for _, n := range notes {
-			log(n)
-		}
-	}
 	if len(problems) > 0 {
-		return nil, nil, problems[0]
+		return nil, nil, nil, problems[0]
 	}
 	if err := supported(prof.flags); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	calls, unknown, err := resolve(prof, find)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	if log != nil && len(unknown) > 0 {
-		log(fmt.Sprintf("linux.seccomp.syscalls: libseccomp %s does not know these system calls, skipped: %s",
+	if len(unknown) > 0 {
+		notes = append(notes, fmt.Sprintf("linux.seccomp.syscalls: libseccomp %s does not know these system calls, skipped: %s",
 			LibraryVersion(), strings.Join(unknown, ", ")))
 	}
-	return prof, calls, nil
+	return prof, calls, notes, nil
 }
 
 func tooLong(insns int) error {

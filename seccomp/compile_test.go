@@ -27,7 +27,7 @@ func profileOf(t testing.TB, text string) *specs.LinuxSeccomp {
 
 // compileOwn compiles with nothing of libseccomp's, whatever the build.
 func compileOwn(p *specs.LinuxSeccomp) (*Program, error) {
-	return compileFor(thisMachine(), newTableLookup, ownProgram, p, nil)
+	return compileFor(thisMachine(), newTableLookup, ownProgram, p)
 }
 
 func TestCompileErrors(t *testing.T) {
@@ -167,19 +167,30 @@ func listing(code []insn) string {
 	return b.String()
 }
 
-func TestGolden(t *testing.T) {
-	needX86(t)
-	p := profileOf(t, `{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], "syscalls": [
+// smallProfile has calls of each kind: allowed, and decided by arguments of one
+// entry and of more.
+func smallProfile(t *testing.T) *specs.LinuxSeccomp {
+	return profileOf(t, `{"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], "syscalls": [
 		{"names": ["read", "write", "exit_group", "shutdown"], "action": "SCMP_ACT_ALLOW"},
 		{"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 8, "op": "SCMP_CMP_EQ"}]},
 		{"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 2114060288, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]},
 		{"names": ["kill"], "action": "SCMP_ACT_LOG", "args": [{"index": 1, "value": 15, "op": "SCMP_CMP_GT"}, {"index": 0, "value": 1, "op": "SCMP_CMP_NE"}]}]}`)
-	program, err := compileOwn(p)
+}
+
+func TestGolden(t *testing.T) {
+	needX86(t)
+	program, err := compileOwn(smallProfile(t))
 	if err != nil {
 		t.Fatal(err)
 	}
+	golden(t, program, "small.bpf.golden")
+}
+
+// golden compares a program with a file, or writes that with -update.
+func golden(t *testing.T, program *Program, name string) {
+	t.Helper()
 	got := listing(decode(program.Filter))
-	file := filepath.Join("testdata", "small.bpf.golden")
+	file := filepath.Join("testdata", name)
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

@@ -44,17 +44,12 @@ const deadline = 30 * time.Second
 // compile has the generator compile the profile: a program of its own, linked
 // with libseccomp, that runs only where no program is cached. So no other command
 // pays for a C library (docs/decisions/018-generator.md).
-func compile(p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
+func compile(p *specs.LinuxSeccomp) (*Program, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	reply, err := ask(ctx, NewKey(p, ""))
 	if err != nil {
 		return nil, fmt.Errorf("linux.seccomp: libseccomp %s: %w", LibraryVersion(), err)
-	}
-	if log != nil {
-		for _, note := range reply.notes {
-			log(note)
-		}
 	}
 	if reply.problem != "" {
 		return nil, errors.New(reply.problem)
@@ -94,7 +89,8 @@ func ask(ctx context.Context, request Key) (*reply, error) {
 	cmd.Env = []string{"GOGC=off", "GOMAXPROCS=1"} // it is short
 	// Files and no pipes: those would need goroutines, that wait for Go's monitor while this one waits for the process.
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A terminal's Ctrl-C is for who waits for the program, in a group of processes of its own it does not get it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	runtime.LockOSThread() // the signal comes when the thread ends that forked
 	defer runtime.UnlockOSThread()
 	entry.RestoreTimerSlack()

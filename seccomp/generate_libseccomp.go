@@ -11,8 +11,8 @@ import (
 // generator names who writes the program in a Key.
 const generator = "libseccomp"
 
-func compile(p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
-	return compileFor(thisMachine(), newLookup, generate, p, log)
+func compile(p *specs.LinuxSeccomp) (*Program, error) {
+	return compileFor(thisMachine(), newLookup, generate, p)
 }
 
 func newLookup(a arch) (lookup, error) { return libseccomp.NumbersOf(string(a)) }

@@ -9,8 +9,8 @@ const generator = "berth"
 
 // compile writes the program itself: this is the build without libseccomp
 // (SECCOMP=berth, docs/decisions/004-own-seccomp-programs.md).
-func compile(p *specs.LinuxSeccomp, log func(msg string)) (*Program, error) {
-	return compileFor(thisMachine(), newTableLookup, ownProgram, p, log)
+func compile(p *specs.LinuxSeccomp) (*Program, error) {
+	return compileFor(thisMachine(), newTableLookup, ownProgram, p)
 }
 
 // enabled says whether this build can compile profiles.

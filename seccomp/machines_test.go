@@ -45,7 +45,7 @@ func TestOtherMachines(t *testing.T) {
 		{"mipsle", mipsel, 4102, 12, deny},
 		{"mipsle", mipsel, 4403, 0, enosys},
 	} {
-		program, err := compileFor(machineOf(c.machine), newLookup, ownProgram, p, nil)
+		program, err := compileFor(machineOf(c.machine), newLookup, ownProgram, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestOtherMachines(t *testing.T) {
 			t.Errorf("%s: arch %#x number %d: got %#x (%v), want %#x", c.machine, c.arch, c.nr, got, err, c.want)
 		}
 	}
-	if _, err := compileFor(machineOf("wasm"), newLookup, ownProgram, p, nil); err == nil || !strings.Contains(err.Error(), "not supported on this processor") {
+	if _, err := compileFor(machineOf("wasm"), newLookup, ownProgram, p); err == nil || !strings.Contains(err.Error(), "not supported on this processor") {
 		t.Error(err)
 	}
 }

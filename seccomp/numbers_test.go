@@ -165,7 +165,7 @@ func TestTableMakesTheSamePrograms(t *testing.T) {
 		profiles[name] = workload(t, name)
 	}
 	for name, p := range profiles {
-		want, err := compileFor(thisMachine(), newLookup, ownProgram, p, nil)
+		want, err := compileFor(thisMachine(), newLookup, ownProgram, p)
 		if err != nil {
 			t.Fatal(err)
 		}

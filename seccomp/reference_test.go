@@ -93,6 +93,22 @@ func libraryVerdicts(t *testing.T, p *specs.LinuxSeccomp) {
 	}
 }
 
+// The program that libseccomp writes, with one more entry that it is not given.
+func TestLibseccompGolden(t *testing.T) {
+	needX86(t)
+	if libseccomp.Version() != "2.5.4" {
+		t.Skipf("the golden file is of libseccomp 2.5.4, this one is %s", libseccomp.Version())
+	}
+	p := smallProfile(t)
+	p.Syscalls = append(p.Syscalls, specs.LinuxSyscall{Names: []string{"kill"}, Action: specs.ActTrap,
+		Args: []specs.LinuxSeccompArg{{Index: 1, Value: 9, Op: specs.OpEqualTo}}})
+	program, err := Compile(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, program, "small.libseccomp.bpf.golden")
+}
+
 func BenchmarkLibseccomp(b *testing.B) {
 	p := workload(b, "docker-run.json")
 	for _, level := range []int{1, 2} {

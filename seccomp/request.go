@@ -12,10 +12,8 @@ import (
 // The generator is asked with a Key, which holds all that a program depends on,
 // and answers with a reply.
 
-// reply is what there is to say of a profile: notes for the debug log, and either
-// what is wrong with it or its program.
+// reply is either a program or what is wrong with the profile.
 type reply struct {
-	notes   []string
 	problem string
 	program *Program
 }
@@ -28,7 +26,7 @@ func Generate(request []byte) ([]byte, error) {
 		return nil, err
 	}
 	var r reply
-	r.program, err = Compile(p, func(note string) { r.notes = append(r.notes, note) })
+	r.program, err = Compile(p, nil)
 	if err != nil {
 		r.problem = err.Error()
 	}
@@ -36,13 +34,13 @@ func Generate(request []byte) ([]byte, error) {
 }
 
 func encodeReply(r *reply) []byte {
-	k := Key{}.number(uint64(len(r.notes)))
-	for _, note := range r.notes {
-		k = k.text(note)
-	}
-	k = k.text(r.problem)
+	k := Key{}.text(r.problem)
 	if r.problem != "" {
 		return k
+	}
+	k = k.number(uint64(len(r.program.Notes)))
+	for _, note := range r.program.Notes {
+		k = k.text(note)
 	}
 	k = k.number(uint64(r.program.Flags))
 	notify := uint64(0)
@@ -54,20 +52,21 @@ func encodeReply(r *reply) []byte {
 
 func decodeReply(data []byte) (*reply, error) {
 	r, d := &reply{}, decoder{rest: data}
+	if r.problem = d.text(); r.problem != "" {
+		if d.bad || len(d.rest) > 0 {
+			return nil, errors.New("its answer is garbled")
+		}
+		return r, nil
+	}
+	r.program = &Program{}
 	for n := d.count(); n > 0; n-- {
-		r.notes = append(r.notes, d.text())
+		r.program.Notes = append(r.program.Notes, d.text())
 	}
-	if r.problem = d.text(); r.problem == "" {
-		flags, notify := d.number(), d.number()
-		r.program = &Program{Flags: uint32(flags), Notify: notify == 1, Filter: d.rest}
-		n := len(d.rest)
-		d.bad = d.bad || flags > uint64(^uint32(0)) || notify > 1 || n == 0 || n%insnSize != 0 || n > maxInsns*insnSize
-	} else {
-		d.bad = d.bad || len(d.rest) > 0
-	}
-	if d.bad {
+	flags, notify, n := d.number(), d.number(), len(d.rest)
+	if d.bad || flags > uint64(^uint32(0)) || notify > 1 || n == 0 || n%insnSize != 0 || n > maxInsns*insnSize {
 		return nil, errors.New("its answer is garbled")
 	}
+	r.program.Flags, r.program.Notify, r.program.Filter = uint32(flags), notify == 1, d.rest
 	return r, nil
 }
 
@@ -109,7 +108,7 @@ type decoder struct {
 
 func (d *decoder) number() uint64 {
 	n, size := binary.Uvarint(d.rest)
-	if d.bad || size <= 0 {
+	if d.bad || size <= 0 || size > 1 && d.rest[size-1] == 0 { // a number is written in one way
 		d.bad = true
 		return 0
 	}
