@@ -62,7 +62,7 @@ include $(sort $(wildcard tests/*/suite.mk))
 ##@ Build
 
 .PHONY: bin/berth
-bin/berth: $(PARTS) ## the program: one static file, the executor inside (also plain `make`)
+bin/berth: $(PARTS) ## the program: one static file, executor and seccomp generator inside (also plain `make`)
 	$(GO_BUILD) -o $@ .
 
 nsenter/bin/executor: $(EXECUTOR_SRC) $(EXECUTOR_HDR) Makefile | deps-build
