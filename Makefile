@@ -29,7 +29,7 @@ GO_BUILD  = CGO_ENABLED=0 $(GO) build -trimpath -tags "$(TAGS)$(if $(filter bert
 $(if $(filter-out berth libseccomp,$(SECCOMP)),$(error SECCOMP=$(SECCOMP): use libseccomp, which is the default, or berth))
 
 # What berth embeds, beside its sources.
-PARTS     = nsenter/bin/executor $(if $(filter libseccomp,$(SECCOMP)),seccomp/bin/generator)
+PARTS     = nsenter/bin/executor $(if $(filter libseccomp,$(SECCOMP)),seccomp/embedded.go)
 
 # The executor: one compiler call over all of its files, so that the linker drops what is not called.
 # musl makes it small; glibc's headers stand last in line, for the kernel's own (linux/*.h) that musl does not bring.
@@ -45,7 +45,7 @@ EXECUTOR_CFLAGS_aarch64 := -mbranch-protection=standard
 EXECUTOR_LDFLAGS := -static -s -Wl,--gc-sections,-z,noexecstack,-z,relro,-z,now,--build-id=none
 
 # The seccomp generator: what is not for another build, nor a test.
-GENERATOR_SRC := $(filter-out %_test.go,$(wildcard seccomp/*.go seccomp/libseccomp/*.go seccomp/generator/*.go)) \
+GENERATOR_SRC := $(filter-out %_test.go seccomp/embedded.go,$(wildcard seccomp/*.go seccomp/libseccomp/*.go seccomp/generator/*.go)) \
 	$(wildcard seccomp/packed/*.go seccomp/generator/pack/*.go)
 
 # Packages whose tests need neither root nor the built binary: all but the suites that drive whole programs.
@@ -75,6 +75,10 @@ seccomp/bin/generator: $(GENERATOR_SRC) go.mod Makefile | deps-build
 		-ldflags '-s -w -linkmode external -extldflags "-static -Wl,--gc-sections"' -o build/seccomp/generator ./seccomp/generator
 	$(GO) run ./seccomp/generator/pack build/seccomp/generator $@
 
+# Embeds it: not a file of the repository, as it cannot be compiled before the generator is there.
+seccomp/embedded.go: seccomp/bin/embedded.go.in seccomp/bin/generator
+	cp $< $@
+
 .PHONY: generate
 generate: ## write again what is generated and committed (the executor's header)
 	$(GO) generate ./...
@@ -87,7 +91,7 @@ install: bin/berth ## into $(DESTDIR)$(PREFIX): bin, share/man/man8
 
 .PHONY: clean
 clean: ## remove what make built (not what it installed)
-	rm -rf bin build nsenter/bin/executor seccomp/bin/generator
+	rm -rf bin build nsenter/bin/executor seccomp/bin/generator seccomp/embedded.go
 
 ##@ Try
 
@@ -149,7 +153,7 @@ check-generated: ## what make generate writes is what is committed
 	$(GO) run ./libcontainer/plan/gen -dir libcontainer/plan -check
 
 .PHONY: check-go
-check-go: build/staticcheck ## go vet, staticcheck (its version is pinned in scripts/lint)
+check-go: build/staticcheck | $(PARTS) ## go vet, staticcheck (its version is pinned in scripts/lint)
 	$(GO) vet -tags "$(TAGS)" ./...
 	$(GO) vet -tags "$(TAGS) libseccomp" ./seccomp/...
 	$(GO) vet -tags "$(TAGS) ownseccomp" ./seccomp/...
@@ -169,7 +173,7 @@ check-c: | deps-build ## the executor compiles with each compiler that is here, 
 	done
 
 .PHONY: check-unit
-check-unit: | deps-build ## unit and golden tests, the table of imports
+check-unit: | deps-build $(PARTS) ## unit and golden tests, the table of imports
 	$(GO) test -tags "$(TAGS)" $(UNIT_PACKAGES)
 	$(GO) test -tags "$(TAGS) libseccomp" ./seccomp/...
 	$(GO) test -tags "$(TAGS) ownseccomp" ./seccomp/...

@@ -4,7 +4,6 @@ package seccomp
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -27,11 +26,10 @@ import (
 // generator names who writes the program in a Key.
 const generator = "libseccomp"
 
-// generatorPacked is the generator, which `make` builds and packs before berth. It
-// is no constant, and no embed.FS, since package entry asks for all pages of the
-// constants when berth starts.
-//
-//go:embed bin/generator
+// generatorPacked is the generator, which `make` builds, packs, and embeds by a
+// file of its own (bin/embedded.go.in), so that `go vet` works before the first
+// build. It is no constant, and no embed.FS, since package entry asks for all
+// pages of the constants when berth starts.
 var generatorPacked []byte
 
 // enabled says whether this build can compile profiles.
@@ -45,6 +43,9 @@ const deadline = 30 * time.Second
 // with libseccomp, that runs only where no program is cached. So no other command
 // pays for a C library (docs/decisions/018-generator.md).
 func compile(p *specs.LinuxSeccomp) (*Program, error) {
+	if generatorPacked == nil {
+		return nil, errors.New("linux.seccomp: this berth was built without its seccomp generator: build it with make")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	reply, err := ask(ctx, NewKey(p, ""))
@@ -134,11 +135,11 @@ func failure(ctx context.Context, err error, stderr *os.File) error {
 }
 
 // LibraryVersion gives the version of the libseccomp that the generator is
-// linked with, "2.5.4".
+// linked with, "2.5.4"; "" in a berth that was built without one.
 func LibraryVersion() string {
 	version, err := packed.Version(generatorPacked)
 	if err != nil {
-		return "of no version"
+		return ""
 	}
 	return version
 }
