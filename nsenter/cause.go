@@ -36,7 +36,7 @@ func (e *StepError) cause() string {
 		}
 	case plan.MountSetattr:
 		if e.Errno == unix.EPERM {
-			return text + ": the host's mount has ro, nosuid, nodev, noexec or its times locked for this user namespace: take the opposite option (rw, suid, dev, exec, …) out"
+			return text + lockedHint
 		}
 	case plan.Setns, plan.Fsmount, plan.Setgroups:
 		if e.Errno == unix.EPERM {
@@ -49,6 +49,10 @@ func (e *StepError) cause() string {
 			return fmt.Sprintf("%s: this kernel knows no file system %q", text, op.Fstype)
 		}
 	case plan.Attach:
+		// What mount_setattr(2) would have done before, without it (Linux 5.12).
+		if e.Errno == unix.EPERM && e.Detail == remountDetail {
+			return text + lockedHint
+		}
 		return text + mountPointHint(e.Errno)
 	case plan.Mknod:
 		if e.Errno == unix.EEXIST {
@@ -69,6 +73,12 @@ func (e *StepError) cause() string {
 	}
 	return text
 }
+
+// lockedHint says which flags of a mount a user namespace cannot change.
+const lockedHint = ": the host's mount has ro, nosuid, nodev, noexec or its times locked for this user namespace: take the opposite option (rw, suid, dev, exec, …) out"
+
+// remountDetail is the executor's for mount(2) with MS_REMOUNT (mount.c).
+const remountDetail = "mount: remount"
 
 // namesID says whether a file system's parameters name a user or group.
 func namesID(params []string) bool {

@@ -67,6 +67,18 @@ func TestCause(t *testing.T) {
 	}
 }
 
+// Before Linux 5.12 a mount's flags are changed by mount(2), once it is attached.
+func TestRemountCause(t *testing.T) {
+	e := &StepError{Op: plan.Attach{}, Errno: unix.EPERM, Detail: remountDetail}
+	if got, want := e.Error(), "mount: remount: operation not permitted"+lockedHint; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	e.Detail = "move_mount to data"
+	if got, want := e.Error(), "move_mount to data: operation not permitted"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // Why no process could be made, and what to do.
 func TestStartError(t *testing.T) {
 	for errno, want := range map[syscall.Errno]string{

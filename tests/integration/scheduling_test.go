@@ -155,6 +155,10 @@ func TestMemoryPolicy(t *testing.T) {
 			wantContains(t, "error", newContainer(t, with).run().exits(t, 1).stderr, "linux.memoryPolicy", "needs Linux 6.9")
 			continue
 		}
+		if policy.Mode == specs.MpolPreferredMany && !kernelAtLeast(t, 5, 15) {
+			wantContains(t, "error", newContainer(t, with).run().exits(t, 1).stderr, "linux.memoryPolicy", "needs Linux 5.15")
+			continue
+		}
 		c, s := sleeping(t, with)
 		for what, pid := range map[string]int{"the container's process": s.Pid, "exec's process": c.startedIn(sleeper())} {
 			maps := contents(t, mustOpen(t, fmt.Sprintf("/proc/%d/numa_maps", pid)))
