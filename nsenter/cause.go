@@ -33,6 +33,8 @@ func (e *StepError) cause() string {
 			return text + ": make the source, or take the mount out"
 		case e.Errno == unix.EINVAL && !op.Recursive:
 			return text + ": file systems are mounted below it, which a user namespace may not uncover: use rbind"
+		case e.Errno == unix.EACCES:
+			return text + ": the way there is closed to who makes the mount (before Linux 5.12 to the container's own root): see the permissions of the folders above it"
 		}
 	case plan.MountSetattr:
 		if e.Errno == unix.EPERM {

@@ -31,6 +31,7 @@ func TestCause(t *testing.T) {
 		{plan.OpenTree{Path: "/s"}, unix.ENOENT, "no such file or directory: make the source, or take the mount out"},
 		{plan.OpenTree{Path: "/s"}, unix.EINVAL, "invalid argument: file systems are mounted below it, which a user namespace may not uncover: use rbind"},
 		{plan.OpenTree{Path: "/s", Recursive: true}, unix.EINVAL, "invalid argument"},
+		{plan.OpenTree{Path: "/s"}, unix.EACCES, "permission denied: the way there is closed to who makes the mount (before Linux 5.12 to the container's own root): see the permissions of the folders above it"},
 		{plan.MountSetattr{}, unix.EPERM, "operation not permitted: the host's mount has ro, nosuid, nodev, noexec or its times locked for this user namespace: take the opposite option (rw, suid, dev, exec, …) out"},
 		{plan.Attach{}, unix.EROFS, "read-only file system: it is missing, and cannot be made here: make it in the rootfs beforehand"},
 		{plan.Attach{}, unix.EACCES, "permission denied: it is missing or not in reach, and the container's root may not make it: make it in the rootfs, or give the rootfs to who that is on the host (chown)"},

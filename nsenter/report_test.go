@@ -106,13 +106,13 @@ func openTemp(t *testing.T, text string) int {
 
 func TestRecvFailure(t *testing.T) {
 	p, executor := fakeExecutor(t)
-	send(t, executor, reportBytes(plan.ReportFailed, 1, uint32(unix.EACCES), 0, "open_tree /srv/data"))
+	send(t, executor, reportBytes(plan.ReportFailed, 1, uint32(unix.EIO), 0, "open_tree /srv/data"))
 	_, err := p.Recv()
 	var step *StepError
-	if !errors.As(err, &step) || !errors.Is(err, unix.EACCES) {
+	if !errors.As(err, &step) || !errors.Is(err, unix.EIO) {
 		t.Fatalf("got %v", err)
 	}
-	if want := "mounts[3] (/data): open_tree /srv/data: permission denied"; err.Error() != want {
+	if want := "mounts[3] (/data): open_tree /srv/data: input/output error"; err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
 }

@@ -150,6 +150,7 @@ func TestIDMapOfJoinedUserNamespace(t *testing.T) {
 // A source that only root may get to is mounted in a container whose root is nobody on the host: in a user namespace
 // of its own, and in one that it joins.
 func TestSourceForRootAlone(t *testing.T) {
+	cameWith(t, 5, 12, "sources that the parent opens")
 	t.Parallel()
 	newerThanReference(t, "sources opened for a container in a user namespace")
 	hidden := filepath.Join(hostFolder(t), "hidden")

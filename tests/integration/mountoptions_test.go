@@ -121,6 +121,7 @@ func TestBindOptionWords(t *testing.T) {
 
 // The words with an r in front are for the mounts below as well (mount_setattr, Linux 5.12).
 func TestRecursiveOptionWords(t *testing.T) {
+	cameWith(t, 5, 12, "recursive mount options")
 	t.Parallel()
 	folder := hostFolder(t)
 	below := filepath.Join(folder, "below")
