@@ -36,46 +36,45 @@ func generate(prof *profile, calls [][]call) ([]insn, error) {
 	if _, _, err := layout(prof, calls); err != nil {
 		return nil, err
 	}
-	wrong := libraryWrong(prof, calls)
 	var goOn []answer
 	var programs [][]insn
+	var wrong []map[string]bool
 	for n, a := range prof.archs {
-		program, err := libseccomp.Compile(libraryFilter(prof, optimize, []arch{a}, libraryNames(calls[n], wrong)))
+		wrong = append(wrong, libraryWrong(prof, calls[n]))
+		program, err := libseccomp.Compile(libraryFilter(prof, optimize, []arch{a}, libraryNames(calls[n], wrong[n])))
 		if err != nil {
 			return nil, err
 		}
 		goOn = append(goOn, answer{args: true, ret: uint32(n)})
 		programs = append(programs, decode(program))
 	}
-	groups, programs, err := layoutOf(prof, calls, goOn, programs, func(same []call) bool { return wrong[same[0].name] })
+	groups, programs, err := layoutOf(prof, calls, goOn, programs, wrong)
 	if err != nil {
 		return nil, err
 	}
 	return assemble(groups, programs, wrongArch), nil
 }
 
-// libraryWrong names the system calls that libseccomp is not given, since it
-// would decide them otherwise than the profile says (see the package comment). What
-// shares a number with such a one on any architecture is one too.
-func libraryWrong(prof *profile, calls [][]call) map[string]bool {
+// libraryWrong names the system calls that libseccomp is not given for an
+// architecture, since it would decide them otherwise than the profile says (see the
+// package comment). What shares a number with such a one is one too.
+func libraryWrong(prof *profile, calls []call) map[string]bool {
 	wrong := map[string]bool{}
 	for known := -1; known < len(wrong); {
 		known = len(wrong)
-		for n := range calls {
-			// No error: do returns none.
-			_ = byNumber(calls[n], func(same []call) error {
-				any := !libraryRight(prof, same)
+		// No error: do returns none.
+		_ = byNumber(calls, func(same []call) error {
+			any := !libraryRight(prof, same)
+			for _, c := range same {
+				any = any || wrong[c.name]
+			}
+			if any {
 				for _, c := range same {
-					any = any || wrong[c.name]
+					wrong[c.name] = true
 				}
-				if any {
-					for _, c := range same {
-						wrong[c.name] = true
-					}
-				}
-				return nil
-			})
-		}
+			}
+			return nil
+		})
 	}
 	return wrong
 }

@@ -15,13 +15,16 @@ func layout(prof *profile, calls [][]call) (groups []group, programs [][]insn, e
 	return layoutOf(prof, calls, rest, nil, nil)
 }
 
-// layoutOf is layout for the numbers that mine takes (nil: all) of those with the
-// same number; rest holds each architecture's answer to the others. Programs go
-// behind those that are given.
-func layoutOf(prof *profile, calls [][]call, rest []answer, programs [][]insn, mine func(same []call) bool) ([]group, [][]insn, error) {
+// layoutOf is layout for the calls that only names (by architecture; nil: all);
+// rest holds each architecture's answer to the others. Programs go behind those
+// that are given.
+func layoutOf(prof *profile, calls [][]call, rest []answer, programs [][]insn, only []map[string]bool) ([]group, [][]insn, error) {
 	tables := make(map[arch][]span, len(prof.archs))
 	for n, a := range prof.archs {
-		t := table{prof: prof, arch: a, rest: rest[n], mine: mine, programs: programs}
+		t := table{prof: prof, arch: a, rest: rest[n], programs: programs}
+		if only != nil {
+			t.only = only[n]
+		}
 		if err := t.fill(calls[n]); err != nil {
 			return nil, nil, err
 		}
@@ -89,8 +92,8 @@ func put(spans []span, s span) []span {
 type table struct {
 	prof     *profile
 	arch     arch
-	rest     answer                 // of the numbers that no rule is about
-	mine     func(same []call) bool // nil: all
+	rest     answer          // of the numbers that no rule is about
+	only     map[string]bool // names of the calls that are put in; nil: all
 	spans    []span
 	programs [][]insn
 	sources  []source // what the programs of this architecture were made of
@@ -107,7 +110,7 @@ type source struct {
 func (t *table) fill(calls []call) error {
 	t.put(0, t.rest)
 	err := byNumber(calls, func(same []call) error {
-		if t.mine != nil && !t.mine(same) {
+		if t.only != nil && !t.only[same[0].name] {
 			return nil
 		}
 		ans, err := t.settle(same)
