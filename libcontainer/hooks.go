@@ -200,9 +200,6 @@ func (k *hooks) runOne(h *specs.Hook, input []byte) error {
 		return err
 	}
 	defer unix.Close(stdin)
-	if _, err := unix.Seek(stdin, 0, 0); err != nil {
-		return fmt.Errorf("seek: %w", err)
-	}
 	p, err := k.start(h, [3]int{stdin, out.stdout, out.pipe[1]})
 	if err != nil {
 		return err

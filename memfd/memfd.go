@@ -17,9 +17,12 @@ const execFlag = 0x10
 const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
 // Sealed returns a descriptor, closed by execve(2), of a file that holds data
-// and can never be changed. name is for /proc/PID/fd. The caller closes it.
+// and can never be changed. It is at its beginning, for who inherits it as standard
+// input. name is for /proc/PID/fd. The caller closes it.
 func Sealed(name string, data []byte) (int, error) {
-	return sealed(name, 0, func(fd int) error { return Write(fd, data) })
+	return sealed(name, 0, func(fd int) error {
+		return writeAll(data, func(rest []byte) (int, error) { return unix.Pwrite(fd, rest, int64(len(data)-len(rest))) })
+	})
 }
 
 // Program is like Sealed, of a program that write writes to the descriptor that
@@ -49,10 +52,14 @@ func sealed(name string, flags int, write func(fd int) error) (int, error) {
 	return fd, nil
 }
 
-// Write writes all of data.
+// Write writes all of data, where the descriptor is at.
 func Write(fd int, data []byte) error {
+	return writeAll(data, func(rest []byte) (int, error) { return unix.Write(fd, rest) })
+}
+
+func writeAll(data []byte, write func(rest []byte) (int, error)) error {
 	for len(data) > 0 {
-		n, err := unix.Write(fd, data)
+		n, err := write(data)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

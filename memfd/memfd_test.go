@@ -40,6 +40,9 @@ func TestSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if at, err := unix.Seek(fd, 0, 1); err != nil || at != 0 {
+		t.Errorf("it is at %d (%v), not at its beginning", at, err)
+	}
 	unchangeable(t, fd, "text")
 }
 
