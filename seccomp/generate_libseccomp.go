@@ -3,6 +3,8 @@
 package seccomp
 
 import (
+	"slices"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"berth/seccomp/libseccomp"
@@ -62,19 +64,15 @@ func libraryWrong(prof *profile, calls []call) map[string]bool {
 	wrong := map[string]bool{}
 	for known := -1; known < len(wrong); {
 		known = len(wrong)
-		// No error: do returns none.
-		_ = byNumber(calls, func(same []call) error {
-			any := !libraryRight(prof, same)
+		for same := range byNumber(calls) {
+			isWrong := func(c call) bool { return wrong[c.name] }
+			if libraryRight(prof, same) && !slices.ContainsFunc(same, isWrong) {
+				continue
+			}
 			for _, c := range same {
-				any = any || wrong[c.name]
+				wrong[c.name] = true
 			}
-			if any {
-				for _, c := range same {
-					wrong[c.name] = true
-				}
-			}
-			return nil
-		})
+		}
 	}
 	return wrong
 }

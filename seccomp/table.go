@@ -3,6 +3,7 @@ package seccomp
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -109,9 +110,9 @@ type source struct {
 // fill puts the calls in, by number.
 func (t *table) fill(calls []call) error {
 	t.put(0, t.rest)
-	err := byNumber(calls, func(same []call) error {
+	for same := range byNumber(calls) {
 		if t.only != nil && !t.only[same[0].name] {
-			return nil
+			continue
 		}
 		ans, err := t.settle(same)
 		if err != nil {
@@ -119,34 +120,32 @@ func (t *table) fill(calls []call) error {
 		}
 		t.put(same[0].number, ans)
 		t.put(same[0].number+1, t.rest)
-		return nil
-	})
-	if err == nil {
-		t.newer(calls)
 	}
-	return err
+	t.newer(calls)
+	return nil
 }
 
-// byNumber calls do with the calls of each number, by rising number, and those of
-// one in the order of rules. What it is given is valid until it returns.
-func byNumber(calls []call, do func(same []call) error) error {
+// byNumber gives the calls of each number, by rising number, and those of one in
+// the order of rules. They are valid until the next.
+func byNumber(calls []call) iter.Seq[[]call] {
 	order := make([]uint64, len(calls))
 	for n := range calls {
 		order[n] = uint64(calls[n].number)<<32 | uint64(n)
 	}
 	slices.Sort(order)
-	var same []call
-	for len(order) > 0 {
-		same = same[:0]
-		for len(order) > 0 && (len(same) == 0 || uint32(order[0]>>32) == same[0].number) {
-			same = append(same, calls[uint32(order[0])])
-			order = order[1:]
-		}
-		if err := do(same); err != nil {
-			return err
+	return func(yield func([]call) bool) {
+		var same []call
+		for rest := order; len(rest) > 0; {
+			same = same[:0]
+			for len(rest) > 0 && (len(same) == 0 || uint32(rest[0]>>32) == same[0].number) {
+				same = append(same, calls[uint32(rest[0])])
+				rest = rest[1:]
+			}
+			if !yield(same) {
+				return
+			}
 		}
 	}
-	return nil
 }
 
 // newer gives ENOSYS to the numbers above the largest one that a name of the
